@@ -1,0 +1,1 @@
+"""Accounts, sessions, and authorize(actor, action, object, purpose)."""

@@ -1,0 +1,1 @@
+"""The fixed city: import from OpenStreetMap, road graph, places, basemap."""

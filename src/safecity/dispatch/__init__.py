@@ -1,0 +1,1 @@
+"""Travel times and the recommendation of units."""

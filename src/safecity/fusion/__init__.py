@@ -1,0 +1,1 @@
+"""Observations to alarms to incidents, each with its reason."""

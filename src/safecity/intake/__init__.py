@@ -1,0 +1,1 @@
+"""One file per way in: parse, validate, Observation, micro-batcher, acknowledge."""

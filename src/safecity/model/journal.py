@@ -1,0 +1,68 @@
+"""The journal: what was done, by whom, to what, why; hash-chained."""
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from safecity.model.base import Noun
+
+
+class EntityKind(StrEnum):
+    """The kinds of entity that have state, a table and changes on the live feed."""
+
+    INCIDENT = "incident"
+    ALARM = "alarm"
+    CALL = "call"
+    UNIT = "unit"
+    ASSIGNMENT = "assignment"
+    CAMERA = "camera"
+    SOURCE = "source"
+    STATION = "station"
+
+
+class Change(Noun, frozen=True):
+    """What an entity is after a command: the whole of it, so that state is a fold over the journal."""
+
+    kind: EntityKind
+    id: str
+    value: msgspec.Raw
+
+
+class Entry(Noun, frozen=True):
+    """One journal entry. `purpose` is the ground on which protected data was looked at, else empty."""
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    object_kind: str
+    object_id: str
+    text: str = ""
+    purpose: str = ""
+    command_key: str = ""
+    changes: tuple[Change, ...] = ()
+
+
+GENESIS: Final = bytes(32)
+"""The hash before the first entry."""
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoder = msgspec.json.Decoder(Entry)
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Return the canonical JSON bytes of an entry: these bytes are hashed and stored, nothing else."""
+    return _encoder.encode(entry)
+
+
+def decode_entry(data: bytes) -> Entry:
+    """Return the entry that canonical bytes hold; raises msgspec.ValidationError when they do not."""
+    return _decoder.decode(data)
+
+
+def chain_hash(previous: bytes, payload: bytes) -> bytes:
+    """Return SHA-256 (FIPS 180-4) over the previous hash followed by the entry's canonical bytes."""
+    return hashlib.sha256(previous + payload).digest()

@@ -1,0 +1,1 @@
+"""Commands on incidents, calls and units: one transaction each, with its journal entry."""

@@ -1,0 +1,1 @@
+"""The simulated city: callers, units, sensors, cameras."""

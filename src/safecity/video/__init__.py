@@ -1,0 +1,1 @@
+"""Camera sessions, recorder, motion gate, detector, tracker, event rules, live view."""
