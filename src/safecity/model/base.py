@@ -14,8 +14,8 @@ EARTH_RADIUS_M = 6_371_008.8
 """Mean radius R1 = (2a + b) / 3 of the WGS 84 ellipsoid (Moritz, Geodetic Reference System 1980)."""
 
 
-class Noun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of every entity and message: frozen, keyword-only, defaults left out on the wire."""
+class Noun(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of every entity and message: frozen, keyword-only, whole on the wire."""
 
 
 class Priority(IntEnum):

@@ -46,6 +46,16 @@ class Entry(Noun, frozen=True):
     changes: tuple[Change, ...] = ()
 
 
+class Feed(Noun, frozen=True):
+    """One journal entry's changes on the bus: a value is null when the entity is no longer current."""
+
+    seq: int
+    changes: tuple[Change, ...]
+
+
+FEED: Final = "change.feed"
+"""Bus subject of the feed."""
+
 GENESIS: Final = bytes(32)
 """The hash before the first entry."""
 

@@ -1,5 +1,6 @@
 """What came in: one fact from one source at one moment."""
 
+import builtins
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -41,6 +42,8 @@ class Unit(StrEnum):
 class Observation(msgspec.Struct, frozen=True, array_like=True):
     """One fact. On the bus it is a msgpack array of these fields in this order; only append fields.
 
+    A fact is named by its source, kind, property and event time; its `id` follows from them.
+
     event_time: when it happened, by the source. receive_time: when we got it.
     property: what was observed ("gas_ch4", "zone_intrusion", an incident type for calls).
     value: the measurement in `unit`; a score 0..1 for video; speed in m/s for positions.
@@ -48,7 +51,6 @@ class Observation(msgspec.Struct, frozen=True, array_like=True):
     detail: what else the kind needs; small, no media.
     """
 
-    id: str
     source_id: str
     kind: ObservationKind
     event_time: datetime
@@ -62,10 +64,10 @@ class Observation(msgspec.Struct, frozen=True, array_like=True):
     heading_deg: float | None = None
     detail: dict[str, str | float | bool | None] | None = None
 
-    @staticmethod
-    def key(source_id: str, kind: ObservationKind, property_: str, event_time: datetime) -> str:
-        """Return the id that this fact always has, so that a repeated delivery is the same observation."""
-        return derived_id(source_id, kind, property_, event_time.isoformat())
+    @builtins.property
+    def id(self) -> str:
+        """The id that this fact always has: a repeated delivery is recognised as the same observation."""
+        return derived_id(self.source_id, self.kind, self.property, self.event_time.isoformat())
 
 
 Packet = list[Observation]

@@ -1,0 +1,109 @@
+"""The embedded NATS server: its configuration file, its logins, its command line."""
+
+import secrets
+import shutil
+import sysconfig
+from pathlib import Path
+
+import bcrypt
+import msgspec
+
+from safecity.bus.subjects import MQTT_ROOT
+from safecity.errors import Configuration
+
+BCRYPT_COST = 4
+"""Enough here: the passwords are 128 random bits, not words that could be guessed."""
+
+MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+INTERNAL_USER = "safecity"
+
+
+class DeviceLogin(msgspec.Struct, frozen=True):
+    """What a device needs to publish: topic sensors/<device_id>/<property>."""
+
+    device_id: str
+    password: str
+
+    def __repr__(self) -> str:
+        """Name the device, never the password."""
+        return f"DeviceLogin({self.device_id!r})"
+
+
+def server_binary() -> Path:
+    """Return the nats-server program of this installation, or one found on the PATH.
+
+    Raises Configuration when there is none.
+    """
+    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if found is None:
+        raise Configuration(
+            "nats-server is not installed; run 'make setup', or set NATS_URL to a server of yours"
+        )
+    return Path(found)
+
+
+def write_secret(path: Path) -> str:
+    """Return the secret kept in `path`, made anew (128 random bits, mode 0600) when there is none."""
+    if path.exists():
+        return path.read_text(encoding="ascii").strip()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    secret = secrets.token_urlsafe(16)
+    path.touch(mode=0o600)
+    path.write_text(secret, encoding="ascii")
+    return secret
+
+
+def write_config(
+    directory: Path,
+    *,
+    port: int,
+    mqtt_host: str,
+    mqtt_port: int,
+    internal_password: str,
+    devices: list[DeviceLogin],
+) -> Path:
+    """Write nats.conf under `directory` (mode 0600) and return its path.
+
+    `sync_interval: always` makes JetStream write to disk before it acknowledges. Each device has its own
+    login, may speak MQTT only, and may publish below sensors/<device_id>/ and nowhere else.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    users = [
+        f'    {{user: {INTERNAL_USER}, password: "{_hashed(internal_password)}"}}',
+        *(
+            f'    {{user: "{device.device_id}", password: "{_hashed(device.password)}", '
+            'allowed_connection_types: ["MQTT"], '
+            f'permissions: {{publish: ["{MQTT_ROOT}.{device.device_id}.>"], subscribe: {{deny: ">"}}}}}}'
+            for device in devices
+        ),
+    ]
+    text = "\n".join(
+        [
+            f'listen: "127.0.0.1:{port}"',
+            "server_name: safecity",
+            f"max_payload: {MAX_PAYLOAD_BYTES}",
+            f'jetstream {{ store_dir: "{directory / "jetstream"}", sync_interval: always }}',
+            f'mqtt {{ listen: "{mqtt_host}:{mqtt_port}" }}',
+            "authorization {",
+            "  users = [",
+            *users,
+            "  ]",
+            "}",
+            "",
+        ]
+    )
+    path = directory / "nats.conf"
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _hashed(password: str) -> str:
+    # nats-server reads the $2a$ spelling of bcrypt.
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(BCRYPT_COST, prefix=b"2a")).decode()
+
+
+def command(config: Path) -> list[str]:
+    """Return the argument list that runs the server with `config`."""
+    return [str(server_binary()), "-c", str(config)]

@@ -1,0 +1,97 @@
+"""The bus's plan in one place: every stream, every durable consumer, every subject."""
+
+import zlib
+from enum import StrEnum
+from typing import Final
+
+from safecity.model.base import Noun
+from safecity.model.observation import ObservationKind
+
+PARTITIONS: Final = 4
+"""Into how many partitions telemetry is split by its source; part of the wire contract of a city."""
+
+MQTT_ROOT: Final = "sensors"
+"""First level of every MQTT topic that devices may publish to: sensors/<device>/<property>."""
+
+
+class Stream(StrEnum):
+    """The JetStream streams. MQTT is the broker's own, made by it when the first client connects."""
+
+    TELEMETRY = "TELEMETRY"
+    EVENTS = "EVENTS"
+    ALARMS = "ALARMS"
+    CHANGES = "CHANGES"
+    DEAD = "DEAD"
+    MQTT = "$MQTT_msgs"
+
+
+class Durable(Noun, frozen=True):
+    """A durable consumer: which role reads which subjects of which stream."""
+
+    name: str
+    stream: Stream
+    subject: str
+    max_pending: int = 2000
+
+
+STREAM_SUBJECTS: Final = {
+    Stream.TELEMETRY: "obs.>",
+    Stream.EVENTS: "event.>",
+    Stream.ALARMS: "alarm.>",
+    Stream.CHANGES: "change.>",
+    Stream.DEAD: "dead.>",
+}
+
+WRITE_TELEMETRY: Final = Durable(name="write-telemetry", stream=Stream.TELEMETRY, subject="obs.>")
+WRITE_EVENTS: Final = Durable(name="write-events", stream=Stream.EVENTS, subject="event.>")
+FUSE_TELEMETRY: Final = Durable(name="fuse-telemetry", stream=Stream.TELEMETRY, subject="obs.*.reading")
+FUSE_EVENTS: Final = Durable(name="fuse-events", stream=Stream.EVENTS, subject="event.>")
+OPERATE_ALARMS: Final = Durable(name="operate-alarms", stream=Stream.ALARMS, subject="alarm.>")
+OPERATE_DEVICES: Final = Durable(name="operate-devices", stream=Stream.EVENTS, subject="event.device")
+INTAKE_MQTT: Final = Durable(name="intake-mqtt", stream=Stream.MQTT, subject=f"$MQTT.msgs.{MQTT_ROOT}.>")
+
+DURABLES: Final = (
+    WRITE_TELEMETRY,
+    WRITE_EVENTS,
+    FUSE_TELEMETRY,
+    FUSE_EVENTS,
+    OPERATE_ALARMS,
+    OPERATE_DEVICES,
+    INTAKE_MQTT,
+)
+"""All are created before anything is published: a stream keeps a message until each has acknowledged it."""
+
+
+def partition(source_id: str) -> int:
+    """Return the partition of a source: CRC-32 (ISO 3309) of its id, modulo PARTITIONS."""
+    return zlib.crc32(source_id.encode()) % PARTITIONS
+
+
+def telemetry(part: int, kind: ObservationKind) -> str:
+    """Return the subject for packed telemetry of one partition."""
+    return f"obs.{part}.{kind}"
+
+
+def event(kind: ObservationKind) -> str:
+    """Return the subject for single observations that must not wait behind telemetry."""
+    return f"event.{kind}"
+
+
+def alarm(priority: int) -> str:
+    """Return the subject for alarms of one priority."""
+    return f"alarm.{priority}"
+
+
+def dead(way: str) -> str:
+    """Return the subject for what could not be read, by the way it came in."""
+    return f"dead.{way}"
+
+
+def live(camera_id: str) -> str:
+    """Return the core subject on which a camera's live fragments go."""
+    return f"live.{camera_id}"
+
+
+RECOMMEND: Final = "dispatch.recommend"
+POSITIONS: Final = "fixes"
+ROLE_STATUS: Final = "status"
