@@ -1,0 +1,58 @@
+"""Small plane geometry on a city's scale: local metres, lengths, centroids."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from safecity.model.base import EARTH_RADIUS_M
+
+Floats = NDArray[np.float64]
+
+METRES_PER_DEGREE: Final = EARTH_RADIUS_M * math.pi / 180.0
+"""Metres of one degree of latitude on the mean sphere."""
+
+
+class LocalMetres:
+    """A flat map around one latitude: equirectangular projection, x east and y north in metres.
+
+    Within 50 km of `lat0` distances are right to 0.6 % (below 60 degrees of latitude).
+    """
+
+    def __init__(self, lat0: float) -> None:
+        """Centre the projection on the latitude `lat0` in degrees."""
+        self._east_m = METRES_PER_DEGREE * math.cos(math.radians(lat0))
+
+    def project(self, lon: Floats, lat: Floats) -> Floats:
+        """Return an array (n, 2) of metres for longitudes and latitudes (n,) in degrees."""
+        return np.column_stack((np.asarray(lon) * self._east_m, np.asarray(lat) * METRES_PER_DEGREE))
+
+
+def step_lengths_m(lon: Floats, lat: Floats) -> Floats:
+    """Return the n - 1 great-circle lengths between the n consecutive points (haversine; see model.base)."""
+    phi = np.radians(lat)
+    half_dphi = np.diff(phi) / 2
+    half_dlambda = np.radians(np.diff(lon)) / 2
+    h = np.sin(half_dphi) ** 2 + np.cos(phi[:-1]) * np.cos(phi[1:]) * np.sin(half_dlambda) ** 2
+    lengths: Floats = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(h, 1.0)))
+    return lengths
+
+
+def ring_centroid(ring: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return (lon, lat) of the area centroid of a closed ring; of a degenerate ring the mean of its points.
+
+    Shoelace formula, relative to the first point so that small buildings keep their precision.
+    """
+    lon0, lat0 = ring[0]
+    twice_area = sum_x = sum_y = 0.0
+    for (ax, ay), (bx, by) in zip(ring, ring[1:], strict=False):
+        x1, y1, x2, y2 = ax - lon0, ay - lat0, bx - lon0, by - lat0
+        cross = x1 * y2 - x2 * y1
+        twice_area += cross
+        sum_x += (x1 + x2) * cross
+        sum_y += (y1 + y2) * cross
+    if abs(twice_area) < 1e-14:
+        return sum(p[0] for p in ring) / len(ring), sum(p[1] for p in ring) / len(ring)
+    return lon0 + sum_x / (3 * twice_area), lat0 + sum_y / (3 * twice_area)
