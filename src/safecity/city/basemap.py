@@ -27,7 +27,7 @@ _FLAGS: Final = (
     "--coalesce-smallest-as-needed",
     "--no-tile-stats",
 )
-"""Keep every point at every zoom that its layer allows; simplify shapes; shrink only tiles that are too large."""
+"""Keep every point at every zoom that its layer allows; simplify shapes; shrink only too large tiles."""
 
 
 class BasemapWriter:

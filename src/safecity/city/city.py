@@ -73,8 +73,8 @@ class City:
             raise Invalid(f"{path} cannot be read ({error}); import the city again") from error
         if info.format_version != FORMAT_VERSION:
             raise Invalid(
-                f"the city in {folder} has format {info.format_version}, this program reads {FORMAT_VERSION}; "
-                "import the city again"
+                f"the city in {folder} has format {info.format_version} and this program reads "
+                f"{FORMAT_VERSION}; import the city again"
             )
         return cls(folder, info)
 

@@ -134,7 +134,7 @@ class GazetteerCollector:
         self._streets[name].append((lon, lat))
 
     def entries(self) -> list[Entry]:
-        """Return all entries, localities (most important first) before everything else, without duplicates."""
+        """Return all entries without duplicates: first the localities, most important first."""
         localities = [entry for _, _, entry in sorted(self._ranks, key=lambda ranked: ranked[:2])]
         localities = _distinct(localities)
         others = _distinct([*self._found, *self._street_entries()])
@@ -169,7 +169,7 @@ def _aliases(tags: Mapping[str, str]) -> str:
 def _clusters(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return one point of the street for each group of pieces that lie near each other.
 
-    Equal names in neighbouring villages are different streets; the point is the piece nearest the group's mean.
+    Equal names in neighbouring villages are different streets. The point is the piece nearest the mean.
     """
     groups: list[list[tuple[float, float]]] = []
     gap_deg = _STREET_GAP_M / METRES_PER_DEGREE
@@ -187,7 +187,7 @@ def _middle(group: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _distinct(entries: list[Entry]) -> list[Entry]:
-    """Drop an entry of the same kind and name within 60 m of an earlier one: a node inside its own building."""
+    """Drop an entry within 60 m of an earlier one of its kind and name: a node inside its own building."""
     kept: list[Entry] = []
     by_name: dict[tuple[EntryKind, str], list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -201,7 +201,7 @@ def _distinct(entries: list[Entry]) -> list[Entry]:
 def _apart_m(a: Entry, b: Entry) -> float:
     plane = LocalMetres(a.lat)
     ends = plane.project(np.array([a.lon, b.lon]), np.array([a.lat, b.lat]))
-    return float(np.hypot(*(ends[0] - ends[1])))
+    return float(np.linalg.norm(ends[0] - ends[1]))
 
 
 _UNNAMED: Final[Mapping[EntryKind, str]] = {
@@ -238,4 +238,4 @@ def _nearest(wanted: list[Entry], among: list[Entry]) -> list[Entry | None]:
     plane = LocalMetres(among[0].lat)
     tree = cKDTree(plane.project(np.array([e.lon for e in among]), np.array([e.lat for e in among])))
     _, found = tree.query(plane.project(np.array([e.lon for e in wanted]), np.array([e.lat for e in wanted])))
-    return [among[int(i)] for i in found]
+    return [among[int(i)] for i in np.atleast_1d(found)]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -47,7 +48,7 @@ def ring_centroid(ring: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """
     lon0, lat0 = ring[0]
     twice_area = sum_x = sum_y = 0.0
-    for (ax, ay), (bx, by) in zip(ring, ring[1:], strict=False):
+    for (ax, ay), (bx, by) in pairwise(ring):
         x1, y1, x2, y2 = ax - lon0, ay - lat0, bx - lon0, by - lat0
         cross = x1 * y2 - x2 * y1
         twice_area += cross

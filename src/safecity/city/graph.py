@@ -50,8 +50,8 @@ class RoadGraph:
     n nodes, m arcs sorted by tail: the arcs that leave node v are `forward_offsets[v]:forward_offsets[v+1]`;
     those that enter it are `reverse_arcs[reverse_offsets[v]:reverse_offsets[v+1]]`. Degrees are WGS 84.
     `arc_normal_s` and `arc_urgent_s` are travel times in normal driving and with lights and sirens.
-    `arc_street` indexes `streets` (0 is the empty name). The shape of arc a is `arc_shape_count[a]` points from
-    `arc_shape[a]` on; a negative count means that they are read backwards, from `arc_shape[a]` down.
+    `arc_street` indexes `streets` (0 is the empty name). The shape of arc a is `arc_shape_count[a]` points
+    from `arc_shape[a]` on; a negative count means that they are read backwards, from `arc_shape[a]` down.
     """
 
     node_lon: Floats
@@ -135,7 +135,7 @@ class RoadGraph:
         return self.streets[int(self.arc_street[arc])]
 
     def nearest(self, lon: Floats, lat: Floats) -> tuple[Ints, Floats]:
-        """Return for k points (k,) in degrees the nearest road node (k,) and the distance to it in metres (k,)."""
+        """Return the nearest road node (k,) to each point (k,) in degrees and the metres to it (k,)."""
         distance_m, node = self._tree.query(self._plane.project(lon, lat))
         return np.asarray(node, dtype=np.int32), np.asarray(distance_m, dtype=np.float64)
 

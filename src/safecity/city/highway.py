@@ -53,8 +53,8 @@ URGENT_TIME_SHARE: Final = 0.8
 """Travel time with lights and sirens as a share of normal driving.
 
 Published savings lie between 1.7 and 3.6 minutes a journey (Murray and Kue, Prehospital and Disaster Medicine
-32(2), 2017); a fifth is at their cautious end for a ten-minute journey. With `LIMIT_SHARE` it means: the limit
-itself is driven. A city replaces it by its own recorded journeys.
+32(2), 2017); a fifth is at their cautious end for a ten-minute journey. With `LIMIT_SHARE` it means: the
+limit itself is driven. A city replaces it by its own recorded journeys.
 """
 
 PRIVATE_SPEED_SHARE: Final = 0.5
@@ -69,7 +69,7 @@ _KMH_PER_MPH: Final = 1.609344
 _ZONE_KMH: Final[Mapping[str, float]] = MappingProxyType(
     {"urban": 50.0, "rural": 90.0, "motorway": 120.0, "trunk": 100.0, "living_street": 20.0, "walk": 7.0}
 )
-"""Limits behind values like "RU:urban": the commonest national value (wiki.openstreetmap.org/wiki/Speed_limits)."""
+"""Limits behind values like "RU:urban": the commonest national value (OpenStreetMap wiki, Speed limits)."""
 
 _ACCESS_KEYS: Final = ("motorcar", "motor_vehicle", "vehicle", "access")
 _CLOSED: Final = frozenset({"no", "agricultural", "forestry", "agricultural;forestry"})

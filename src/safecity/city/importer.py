@@ -47,8 +47,8 @@ def import_city(
 ) -> City:
     """Read an OpenStreetMap file into the city folder `out` and open it.
 
-    The folder appears whole or not at all; an older city in `out` is replaced at the very end. `name` defaults
-    to the largest settlement inside. `progress` gets one short sentence a step.
+    The folder appears whole or not at all; an older city in `out` is replaced at the very end. `name`
+    defaults to the largest settlement inside. `progress` gets one short sentence a step.
     Raises Invalid when the file is missing, is no OpenStreetMap file, is cut off or holds no road;
     Conflict when `out` holds something else; StorageFull when the disk is full.
     """
@@ -71,7 +71,7 @@ def _write_city(source: Path, folder: Path, name: str | None, progress: Progress
     roads, places = RoadCollector(), GazetteerCollector()
     with TemporaryDirectory(dir=folder, prefix="layers-") as layer_folder:
         with BasemapWriter(Path(layer_folder)) as basemap:
-            _read(source, _Reader(roads, places, basemap))
+            _read(source, _Reader(roads, places, basemap), progress)
         progress("building the road graph")
         graph, dropped = roads.build()
         graph.save(folder / ROADS_FOLDER)
@@ -146,22 +146,27 @@ class _Reader:
         self._places.take(origin, lon, lat, tags)
 
 
+_PROGRESS_EVERY: Final = 250_000
 _POINT_KEYS: Final = ("name", "place", "amenity", "emergency", "railway", "addr:housenumber")
 
 
-def _read(source: Path, reader: _Reader) -> None:
+def _read(source: Path, reader: _Reader, progress: Progress) -> None:
     try:
         processor = osmium.FileProcessor(str(source)).with_areas(osmium.filter.EmptyTagFilter())
-        for thing in processor.with_filter(osmium.filter.EmptyTagFilter()):
-            if thing.is_node():
-                reader.node(thing)
-            elif thing.is_way():
-                reader.way(thing)
-            elif thing.is_area():
-                reader.area(thing)
+        for number, thing in enumerate(processor.with_filter(osmium.filter.EmptyTagFilter()), start=1):
+            match thing:
+                case osmium.osm.Node():
+                    reader.node(thing)
+                case osmium.osm.Way():
+                    reader.way(thing)
+                case osmium.osm.Area():
+                    reader.area(thing)
+            if number % _PROGRESS_EVERY == 0:
+                progress(f"read {number:,} tagged objects")
     except (RuntimeError, ValueError, UnicodeDecodeError) as error:
         raise Invalid(
-            f"{source.name} is not a whole OpenStreetMap file ({error}); download it again and compare its checksum"
+            f"{source.name} is not a whole OpenStreetMap file ({error}); "
+            "download it again and compare its checksum"
         ) from error
 
 

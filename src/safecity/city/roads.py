@@ -1,4 +1,4 @@
-"""From OpenStreetMap ways to the road graph: collect drivable ways, cut them at junctions, keep what connects."""
+"""From OpenStreetMap ways to the road graph: collect drivable ways, cut at junctions, keep what connects."""
 
 from array import array
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ from safecity.city.highway import (
 from safecity.errors import Invalid
 
 MAX_ARC_M: Final = 120.0
-"""Longer stretches between junctions are cut, so that the nearest node is never far from the nearest road point."""
+"""Longer stretches between junctions are cut, so that the nearest node is near the nearest road point."""
 
 _MIN_ARC_M: Final = 0.1
 _MPS_PER_KMH: Final = 1 / 3.6
@@ -243,7 +243,8 @@ def _assemble(points: _Points, runs: _Runs, edges: _Edges, streets: tuple[str, .
     edge, backward, tail_point = edge[keep], backward[keep], tail_point[keep]
     tail, head = node[tail[keep]], node[head[keep]]
     order = np.lexsort((head, tail))
-    edge, backward, tail_point, tail, head = (a[order] for a in (edge, backward, tail_point, tail, head))
+    edge, backward, tail_point = edge[order], backward[order], tail_point[order]
+    tail, head = tail[order], head[order]
     run = run[edge]
     kmh = np.where(backward, runs.backward_kmh[run], runs.forward_kmh[run])
     drive_s = edges.length_m[edge] / (kmh * _MPS_PER_KMH)

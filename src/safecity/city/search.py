@@ -12,12 +12,15 @@ import numpy as np
 from safecity.city.gazetteer import Entry, EntryKind
 from safecity.city.graph import RoadGraph
 
-_CYRILLIC: Final = str.maketrans(
+_LETTERS: Final[dict[str, str]] = {
+    "ё": "yo", "ж": "j", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "sh", "ъ": "", "ь": "", "ю": "yu", "я": "ya",
+    "ў": "o", "қ": "q", "ғ": "g", "ҳ": "h", "і": "i", "ї": "yi", "є": "ye",
+    "ç": "ch", "ş": "sh", "ı": "i", "ł": "l", "ø": "o", "đ": "d",
+}  # fmt: skip
+_COMPARED: Final = str.maketrans(
     {
         **dict(zip("абвгдезийклмнопрстуфхыэ", "abvgdezijklmnoprstufxie", strict=True)),
-        **{"ё": "yo", "ж": "j", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "sh", "ъ": "", "ь": ""},
-        **{"ю": "yu", "я": "ya", "ў": "o", "қ": "q", "ғ": "g", "ҳ": "h", "і": "i", "ї": "yi", "є": "ye"},
-        **{"ç": "ch", "ş": "sh", "ı": "i", "ł": "l", "ø": "o", "đ": "d"},
+        **_LETTERS,
         **dict.fromkeys("'’‘ʻʼ`´ʹ", ""),
     }
 )
@@ -53,7 +56,7 @@ _MAX_QUERY: Final = 200
 
 def fold(text: str) -> str:
     """Return `text` in the one spelling that is compared: small Latin letters without marks."""
-    latin = text.casefold().translate(_CYRILLIC)
+    latin = text.casefold().translate(_COMPARED)
     plain = "".join(c for c in unicodedata.normalize("NFKD", latin) if not unicodedata.combining(c))
     for written, compared in _SAME:
         plain = plain.replace(written, compared)
@@ -77,7 +80,7 @@ class PlaceIndex:
         self._owners = array("l", (i for _, i in pairs))
 
     def search(self, query: str, limit: int) -> tuple[Entry, ...]:
-        """Return at most `limit` entries, the likeliest first; every word of the query must begin one of theirs."""
+        """Return at most `limit` entries, likeliest first; each word of the query begins one of theirs."""
         query = query[:_MAX_QUERY]
         streets = [part for part in _CROSSING.split(query) if part.strip()]
         if len(streets) == 2:
