@@ -32,12 +32,12 @@ CREATE INDEX journal_touched ON journal USING gin (touched);
 CREATE INDEX journal_at ON journal USING brin (at);
 
 CREATE TABLE journal_head (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     seq bigint NOT NULL CHECK (seq >= 0),
     hash bytea NOT NULL CHECK (octet_length(hash) = 32)
 );
 COMMENT ON TABLE journal_head IS 'The end of the chain. Locked by each writer until it commits: order of seq is order of commits.';
-COMMENT ON COLUMN journal_head.only IS 'There is one row.';
+COMMENT ON COLUMN journal_head.singleton IS 'There is one row.';
 COMMENT ON COLUMN journal_head.seq IS 'seq of the last entry, 0 before the first.';
 COMMENT ON COLUMN journal_head.hash IS 'hash of the last entry.';
 INSERT INTO journal_head (seq, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
