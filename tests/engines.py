@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 def short_directory(prefix: str) -> Path:
-    """Return a new folder with a short path that every user may walk to (PostgreSQL may run as another one)."""
+    """Return a new folder with a short path; any user may walk to it, since PostgreSQL may run as nobody."""
     directory = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
     directory.chmod(0o755)
     return directory
@@ -210,21 +210,29 @@ class PostgresServer(Server):
 
     def __enter__(self) -> Self:
         """Start and make the template."""
-        self.start()
-        asyncio.run(self.make_template())
+        try:
+            self.start()
+            asyncio.run(self.make_template())
+        except BaseException:
+            self.remove()
+            raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def remove(self) -> None:
         """Stop and remove the folders."""
         self.stop()
         shutil.rmtree(self.cluster.directory, ignore_errors=True)
         shutil.rmtree(self.root, ignore_errors=True)
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+        self.remove()
+
 
 async def until(holds: Callable[[], bool], within_s: float = 15.0) -> None:
     """Wait until a condition holds; raises TimeoutError when it does not within the bound."""
     async with asyncio.timeout(within_s):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.005)
