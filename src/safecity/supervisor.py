@@ -1,0 +1,221 @@
+"""Starting, watching, restarting and stopping the processes of one machine."""
+
+import asyncio
+import ctypes
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from safecity.errors import Unavailable
+
+log = structlog.get_logger()
+
+STOP_S = 2.0
+"""How long a process may take to end by itself; the whole tree ends within 5 s."""
+
+BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+STEADY_S = 10.0
+"""A process that ran this long starts its next backoff from the beginning."""
+
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that a child gets when its parent dies."""
+
+
+class State(StrEnum):
+    """How a process is."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DOWN = "down"
+
+
+Ready = Callable[[], Awaitable[bool]]
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """One process to keep running.
+
+    ready: asked every 50 ms after the start until true. stop_signal: asks it to end in good order.
+    before: run before each start, for example to clear a stale lock.
+    """
+
+    name: str
+    command: Sequence[str]
+    log_path: Path
+    ready: Ready
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
+    run_as: int | None = None
+    stop_signal: int = signal.SIGTERM
+    before: Callable[[], None] | None = None
+    ready_within_s: float = 60.0
+
+
+class Child:
+    """One program with its present process."""
+
+    def __init__(self, program: Program) -> None:
+        """Prepare; nothing runs yet."""
+        self.program = program
+        self.state = State.DOWN
+        self.restarts = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        alive = self._process is not None and self._process.returncode is None
+        return self._process.pid if alive and self._process else None
+
+    async def start(self) -> None:
+        """Start it and return when it is ready.
+
+        Raises Unavailable with the end of its log when it does not become ready.
+        """
+        await self._spawn()
+        try:
+            await asyncio.wait_for(self._until_ready(), self.program.ready_within_s)
+        except TimeoutError as error:
+            raise Unavailable(self._why("did not become ready in time")) from error
+        self.state = State.RUNNING
+        self._watch = asyncio.create_task(self._keep_running())
+
+    async def stop(self) -> None:
+        """End it: by its own signal first, by SIGKILL when it does not listen."""
+        self._stopping = True
+        if self._watch is not None:
+            self._watch.cancel()
+        process = self._process
+        if process is None or process.returncode is not None:
+            self.state = State.DOWN
+            return
+        _signal(process, self.program.stop_signal)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_S)
+        except TimeoutError:
+            log.warning("killed, because it did not stop", process=self.program.name)
+            _signal_group(process, signal.SIGKILL)
+            await process.wait()
+        self.state = State.DOWN
+
+    async def _spawn(self) -> None:
+        program = self.program
+        if program.before is not None:
+            program.before()
+        self.state = State.STARTING
+        with program.log_path.open("ab") as log_file:
+            self._process = await asyncio.create_subprocess_exec(
+                *program.command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=log_file,
+                env={**os.environ, **program.environment},
+                start_new_session=True,
+                user=program.run_as,
+                cwd="/",
+                preexec_fn=_die_with_parent(program.stop_signal),
+            )
+
+    async def _until_ready(self) -> None:
+        while not await self.program.ready():
+            if self._process is None or self._process.returncode is not None:
+                raise Unavailable(self._why("ended while it started"))
+            await asyncio.sleep(0.05)
+
+    async def _keep_running(self) -> None:
+        loop = asyncio.get_running_loop()
+        attempt = 0
+        while True:
+            if self._process is None:
+                return
+            started = loop.time()
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            self.state = State.STARTING
+            self.restarts += 1
+            attempt = 0 if loop.time() - started > STEADY_S else attempt
+            pause_s = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
+            attempt += 1
+            log.warning("ended by itself", process=self.program.name, code=code, again_in_s=pause_s)
+            await asyncio.sleep(pause_s)
+            await self._restart()
+
+    async def _restart(self) -> None:
+        try:
+            await self._spawn()
+            await asyncio.wait_for(self._until_ready(), self.program.ready_within_s)
+        except (TimeoutError, Unavailable, OSError) as error:
+            log.warning("not ready yet", process=self.program.name, error=str(error))
+            if self._process is not None and self._process.returncode is None:
+                _signal_group(self._process, signal.SIGKILL)
+        else:
+            self.state = State.RUNNING
+
+    def _why(self, what: str) -> str:
+        try:
+            tail = self.program.log_path.read_text(errors="replace").splitlines()[-5:]
+        except OSError:
+            tail = []
+        return f"{self.program.name} {what}; its log {self.program.log_path} ends with: " + " | ".join(tail)
+
+
+class Supervisor:
+    """The programs of one machine."""
+
+    def __init__(self) -> None:
+        """Supervise nothing yet."""
+        self.children: dict[str, Child] = {}
+
+    async def start(self, *programs: Program) -> None:
+        """Start programs side by side and return when all are ready."""
+        children = [Child(program) for program in programs]
+        self.children |= {child.program.name: child for child in children}
+        await asyncio.gather(*(child.start() for child in children))
+
+    async def stop(self, *names: str) -> None:
+        """Stop the named programs, side by side."""
+        await asyncio.gather(*(self.children[name].stop() for name in names if name in self.children))
+
+    def states(self) -> dict[str, State]:
+        """Return how each program is."""
+        return {name: child.state for name, child in self.children.items()}
+
+
+def _die_with_parent(with_signal: int) -> Callable[[], None]:
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def before_exec() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, with_signal, 0, 0, 0)
+
+    return before_exec
+
+
+def _signal(process: asyncio.subprocess.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except ProcessLookupError:
+        return
+
+
+def _signal_group(process: asyncio.subprocess.Process, number: int) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+async def accepts(host: str, port: int) -> bool:
+    """Return whether something accepts TCP connections there."""
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), 1.0)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
