@@ -32,13 +32,17 @@ class LocalMetres:
 
 
 def step_lengths_m(lon: Floats, lat: Floats) -> Floats:
-    """Return the n - 1 great-circle lengths between the n consecutive points (haversine; see model.base)."""
-    phi = np.radians(lat)
-    half_dphi = np.diff(phi) / 2
-    half_dlambda = np.radians(np.diff(lon)) / 2
-    h = np.sin(half_dphi) ** 2 + np.cos(phi[:-1]) * np.cos(phi[1:]) * np.sin(half_dlambda) ** 2
-    lengths: Floats = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(h, 1.0)))
-    return lengths
+    """Return the n - 1 great-circle lengths between n consecutive points in degrees."""
+    return distances_m(lon[:-1], lat[:-1], lon[1:], lat[1:])
+
+
+def distances_m(a_lon: Floats, a_lat: Floats, b_lon: Floats, b_lat: Floats) -> Floats:
+    """Return the great-circle distances (n,) between n pairs of points in degrees (haversine)."""
+    phi_a, phi_b = np.radians(a_lat), np.radians(b_lat)
+    half_dlambda = np.radians(np.subtract(b_lon, a_lon)) / 2
+    h = np.sin((phi_b - phi_a) / 2) ** 2 + np.cos(phi_a) * np.cos(phi_b) * np.sin(half_dlambda) ** 2
+    found: Floats = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(h, 1.0)))
+    return found
 
 
 def ring_centroid(ring: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -1,0 +1,42 @@
+"""The dispatch room: one city's roads and run cards, ready to answer."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from safecity.city.graph import RoadGraph
+from safecity.clock import Clock
+from safecity.config import DispatchSection
+from safecity.dispatch.recommend import recommend
+from safecity.dispatch.travel import travel_to
+from safecity.model.incident import Incident
+from safecity.model.unit import Fix, Recommendation, Unit
+from safecity.rules.run_cards import RunCards
+
+
+class DispatchRoom:
+    """Answers which units to send."""
+
+    def __init__(
+        self, graph: RoadGraph, run_cards: RunCards, settings: DispatchSection, clock: Clock
+    ) -> None:
+        """Keep the road graph of the city, its run cards and the settings."""
+        self._graph = graph
+        self._run_cards = run_cards
+        self._settings = settings
+        self._clock = clock
+
+    def warm(self) -> None:
+        """Compile the search and touch the graph, so that the first real question is answered at once."""
+        lon, lat = self._graph.node_lon[:1], self._graph.node_lat[:1]
+        travel_to(self._graph, (float(lon[0]), float(lat[0])), np.array(lon), np.array(lat))
+
+    def recommend(
+        self, incident: Incident, units: Sequence[Unit], fixes: Mapping[str, Fix]
+    ) -> Recommendation:
+        """Return the recommendation for `incident` by its run card.
+
+        units: all units, whatever their state; fixes: the last known position by unit id.
+        """
+        slots = self._run_cards.slots(incident.type, incident.priority)
+        return recommend(self._graph, incident, units, fixes, slots, self._settings, self._clock)

@@ -1,0 +1,70 @@
+"""The dispatch role: answers requests for a recommendation over the bus."""
+
+import asyncio
+
+import msgspec
+import structlog
+
+from safecity.bus.connection import Bus
+from safecity.bus.subjects import RECOMMEND
+from safecity.dispatch.room import DispatchRoom
+from safecity.errors import SafeCityError
+from safecity.model.incident import Incident
+from safecity.model.unit import Recommendation, Unit
+from safecity.store.database import Database
+from safecity.store.snapshot import fixes
+
+log = structlog.get_logger()
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why there is no recommendation."""
+
+    code: str
+    message: str
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is asked: which units for this incident."""
+
+    incident_id: str
+
+
+class DispatchService:
+    """Reads the incident, all units and their last positions, and lets the room decide."""
+
+    def __init__(self, room: DispatchRoom, database: Database, bus: Bus) -> None:
+        """Answer over `bus` from what `database` holds."""
+        self._room = room
+        self._database = database
+        self._bus = bus
+        self.counters: dict[str, float] = dict.fromkeys(
+            ("recommendations_total", "refused_total", "last_compute_ms"), 0
+        )
+
+    async def run(self) -> None:
+        """Answer until cancelled."""
+        await asyncio.to_thread(self._room.warm)
+        await self._bus.serve(RECOMMEND, self._answer)
+        await asyncio.Event().wait()
+
+    async def recommend(self, incident_id: str) -> Recommendation:
+        """Return the recommendation for a stored incident; raises NotFound when there is none."""
+        async with self._database.reading() as tx:
+            incident = await tx.get(Incident, incident_id)
+            units = await tx.current(Unit)
+            last = {fix.unit_id: fix for fix in await fixes(tx)}
+        return self._room.recommend(incident, units, last)
+
+    async def _answer(self, data: bytes) -> bytes:
+        try:
+            found = await self.recommend(msgspec.json.decode(data, type=Request).incident_id)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            self.counters["refused_total"] += 1
+            return msgspec.json.encode(Refusal("invalid", f"this is not a request for units: {error}"))
+        except SafeCityError as error:
+            self.counters["refused_total"] += 1
+            return msgspec.json.encode(Refusal(error.code, str(error)))
+        self.counters["recommendations_total"] += 1
+        self.counters["last_compute_ms"] = found.compute_ms
+        return msgspec.json.encode(found)
