@@ -1,5 +1,6 @@
 """What stands in a simulated city: stations, units, sensors, cameras. The same seed gives the same city."""
 
+import itertools
 import math
 import random
 import re
@@ -69,8 +70,8 @@ _SPOKEN_NAME: Final = re.compile(r"[^\W\d_]{4}")
 """A street that people call by name, not by the number of its road."""
 
 _WATER_NAME: Final = re.compile(
-    r"^(?!.+ am )(?!.+ an ).*(see|teich|teiche|bach|brücke|hafen|kanal|ufer|fluss|lake|river|canal|pond|bridge|quay|daryo|daryosi|"
-    r"koʻl|kanali|anhor|ariq|koʻpri|река|озеро|канал|пруд|мост|набережная|кўл|дарё|анҳор)$",
+    r"^(?!.+ am )(?!.+ an ).*((?<!nord)(?<!ost)see|teich|teiche|bach|brücke|(?<!flug)hafen|kanal|ufer|fluss|"
+    r"lake|river|canal|pond|bridge|quay|daryo|daryosi|koʻl|kanali|anhor|ariq|koʻpri|река|озеро|канал|пруд|мост|набережная|кўл|дарё|анҳор)$",
     re.IGNORECASE,
 )
 """Endings of names of places that lie at water, in German, English, Uzbek and Russian."""
@@ -106,13 +107,14 @@ def build_scenario(city: City, settings: SimulatorSection) -> Scenario:
     addresses = _built_up(city)
     stations = _stations(city)
     crossings = _crossings(city, addresses)
+    cameras = _cameras(city.center, crossings, settings.cameras)
     return Scenario(
         seed=settings.seed,
         city=city.name,
         stations=stations,
         units=_units(stations, city.center, settings.units),
-        sensors=_Sensors(city, addresses, crossings, settings).placed(),
-        cameras=_cameras(city.center, crossings, settings.cameras),
+        sensors=_Sensors(city, addresses, crossings, cameras, settings).placed(),
+        cameras=cameras,
         addresses=addresses,
         crossings=crossings,
     )
@@ -137,6 +139,11 @@ def apart_m(a: Place, b: Place) -> float:
     return distance_m(a.lon, a.lat, b.lon, b.lat)
 
 
+def nearest(places: Sequence[Place], to: Place) -> Place:
+    """Return the nearest of `places`."""
+    return min(places, key=lambda place: apart_m(place, to))
+
+
 def _place(entry: Entry) -> Place:
     return Place(lon=entry.lon, lat=entry.lat, text=entry.text)
 
@@ -147,8 +154,8 @@ def _built_up(city: City) -> tuple[Place, ...]:
         raise Invalid(f"the map of {city.name} names no address and no street; import a larger extract")
     center = Place(lon=city.center[0], lat=city.center[1])
     places = (_place(entry) for entry in found)
-    nearest = sorted(places, key=lambda place: (apart_m(place, center), place.text))
-    return tuple(nearest[: max(1, int(len(nearest) * CITY_SHARE))])
+    ranked = sorted(places, key=lambda place: (apart_m(place, center), place.text))
+    return tuple(ranked[: max(1, int(len(ranked) * CITY_SHARE))])
 
 
 def _crossings(city: City, addresses: Sequence[Place]) -> tuple[Place, ...]:
@@ -191,8 +198,10 @@ def _units(stations: Sequence[Station], center: tuple[float, float], count: int)
             key=lambda station: (apart_m(station.place, middle), station.id),
         )
         size = len(range(turn, count, len(FLEETS)))
-        for i in range(size):
-            units.append(_unit(agency, f"{letter}-{first + i}", equipment[i % len(equipment)], _home(own, i)))
+        units += [
+            _unit(agency, f"{letter}-{first + i}", capabilities, _home(own, i))
+            for i, capabilities in zip(range(size), itertools.cycle(equipment), strict=False)
+        ]
     return tuple(units)
 
 
@@ -245,12 +254,18 @@ class _Sensors:
     """Spreads the sensors over the city."""
 
     def __init__(
-        self, city: City, addresses: Sequence[Place], crossings: Sequence[Place], settings: SimulatorSection
+        self,
+        city: City,
+        addresses: Sequence[Place],
+        crossings: Sequence[Place],
+        cameras: Sequence[Camera],
+        settings: SimulatorSection,
     ) -> None:
         self._rng = rng_for(settings.seed, "sensors")
         self._count = settings.sensors
         self._addresses = addresses
         self._crossings = crossings
+        self._in_view = [nearest(addresses, camera.place) for camera in cameras]
         reach = addresses[-1]
         center = Place(lon=city.center[0], lat=city.center[1])
         named = (_place(e) for e in city.entries if e.kind in _AT_WATER and _WATER_NAME.search(e.name))
@@ -287,6 +302,8 @@ class _Sensors:
     def _site(self, model: SensorModel) -> Place:
         if model.property == "water_level":
             return self._water.pop(self._rng.randrange(len(self._water)))
+        if model.property == SENSOR_MODELS[0].property and self._in_view:
+            return self._in_view.pop()
         twin = self._twin(model)
         if twin is not None:
             return twin
