@@ -167,21 +167,28 @@ class Child:
 
 
 class Supervisor:
-    """The programs of one machine."""
+    """The programs of one machine, in waves: what a wave needs was started by the waves before it."""
 
     def __init__(self) -> None:
         """Supervise nothing yet."""
         self.children: dict[str, Child] = {}
+        self._wave_of: dict[str, int] = {}
 
-    async def start(self, *programs: Program) -> None:
+    async def start(self, *programs: Program, wave: int = 0) -> None:
         """Start programs side by side and return when all are ready."""
         children = [Child(program) for program in programs]
         self.children |= {child.program.name: child for child in children}
+        self._wave_of |= {program.name: wave for program in programs}
         await asyncio.gather(*(child.start() for child in children))
 
     async def stop(self, *names: str) -> None:
         """Stop the named programs, side by side."""
         await asyncio.gather(*(self.children[name].stop() for name in names if name in self.children))
+
+    async def stop_all(self) -> None:
+        """Stop everything, the last wave first, so that it can finish with what it needs."""
+        for wave in sorted(set(self._wave_of.values()), reverse=True):
+            await self.stop(*(name for name, its in self._wave_of.items() if its == wave))
 
     def states(self) -> dict[str, State]:
         """Return how each program is."""

@@ -43,12 +43,17 @@ def server_binary() -> Path:
     return Path(found)
 
 
+def new_secret() -> str:
+    """Return 128 random bits as text."""
+    return secrets.token_urlsafe(16)
+
+
 def write_secret(path: Path) -> str:
     """Return the secret kept in `path`, made anew (128 random bits, mode 0600) when there is none."""
     if path.exists():
         return path.read_text(encoding="ascii").strip()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    secret = secrets.token_urlsafe(16)
+    secret = new_secret()
     path.touch(mode=0o600)
     path.write_text(secret, encoding="ascii")
     return secret

@@ -1,7 +1,7 @@
 """The writer: observations from the bus into the store, each once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import asyncpg
@@ -30,8 +30,19 @@ CORRUPT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueEr
 class Writer:
     """Writes telemetry and events, each by its own consumer, so that telemetry never delays the others."""
 
-    def __init__(self, database: Database, bus: Bus, clock: Clock, keep_days: int) -> None:
-        """Write to `database` what `bus` brings; days older than `keep_days` are dropped."""
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        clock: Clock,
+        keep_days: int,
+        on_committed: Callable[[Sequence[Delivery]], None] | None = None,
+    ) -> None:
+        """Write to `database` what `bus` brings; days older than `keep_days` are dropped.
+
+        on_committed: told of every batch after its commit, for measurements.
+        """
+        self._on_committed = on_committed
         self._database = database
         self._bus = bus
         self._clock = clock
@@ -56,6 +67,8 @@ class Writer:
             for message in batch:
                 await message.ack()
             self._note_lag(deliveries)
+            if self._on_committed is not None:
+                self._on_committed(deliveries)
 
     async def _epoch(self, durable: Durable) -> int:
         info = await self._bus.js.stream_info(durable.stream.value)

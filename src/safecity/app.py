@@ -1,0 +1,286 @@
+"""The whole installation on one machine: engines, roles and, for the demo, the simulated city."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from safecity.bus import engine as nats_engine
+from safecity.bus.connection import Bus, connect
+from safecity.bus.subjects import ROLE_STATUS
+from safecity.config import Settings, load
+from safecity.deployment import Folder, RunFile, free_port, internal_nats_url
+from safecity.errors import Configuration, SafeCityError
+from safecity.roles import Role
+from safecity.store import engine as postgres_engine
+from safecity.supervisor import Program, Supervisor, accepts
+
+log = structlog.get_logger()
+
+Say = Callable[[str], None]
+
+CITY_ROLES: Final = (Role.INTAKE, Role.FUSION, Role.OPERATIONS, Role.DISPATCH, Role.VIDEO, Role.WEB)
+POSTGRES, NATS = "postgresql", "nats"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run, and how."""
+
+    folder: Folder
+    config_path: Path | None = None
+    simulated: bool = False
+    speed: float = 1.0
+    scripted_operator: bool = False
+
+
+class Installation:
+    """One running installation; made by `running`."""
+
+    def __init__(self, plan: Plan, settings: Settings, run: RunFile, supervisor: Supervisor) -> None:
+        """Hold what runs."""
+        self.plan = plan
+        self.settings = settings
+        self.run = run
+        self.supervisor = supervisor
+
+    @property
+    def url(self) -> str:
+        """Address of the console."""
+        return f"http://{self.run.web_host}:{self.run.web_port}"
+
+
+class _Heard:
+    """Which process of which role was heard from, so that 'ready' means: it works."""
+
+    def __init__(self) -> None:
+        self.pids: dict[str, int] = {}
+
+    async def listen(self, bus: Bus) -> None:
+        async def on_status(message: object) -> None:
+            data = getattr(message, "data", b"")
+            status = msgspec.json.decode(data)
+            self.pids[status["role"]] = status["pid"]
+
+        await bus.client.subscribe(f"{ROLE_STATUS}.*", cb=on_status)
+
+
+@asynccontextmanager
+async def running(plan: Plan, say: Say) -> AsyncIterator[Installation]:
+    """Start everything, give the running installation, and stop everything within 5 s.
+
+    Raises Configuration when another process runs the same folder or something cannot be started.
+    """
+    plan.folder.prepare()
+    settings = load(plan.config_path)
+    supervisor = Supervisor()
+    with _only_one(plan.folder):
+        bus: Bus | None = None
+        try:
+            run = _choose_ports(plan, settings)
+            plan.folder.write_run(run)
+            await asyncio.gather(
+                _start_postgres(plan.folder, settings, run, supervisor, say),
+                _prepare_and_start_nats(plan, settings, run, supervisor, say),
+            )
+            await _run_to_end(plan.folder, "seed", say)
+            bus = await connect(run.nats_url, "supervisor")
+            await _start_roles(plan, run, supervisor, bus, say)
+            yield Installation(plan, settings, run, supervisor)
+        finally:
+            if bus is not None:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(bus.client.close(), 0.5)
+            await supervisor.stop_all()
+            plan.folder.run_file.unlink(missing_ok=True)
+
+
+def _choose_ports(plan: Plan, settings: Settings) -> RunFile:
+    folder = plan.folder
+    postgres_port = free_port("127.0.0.1", 0, "PostgreSQL")
+    nats_port = free_port("127.0.0.1", settings.bus.port, "NATS")
+    cluster = postgres_engine.Cluster(folder.postgres, folder.secret("postgres"))
+    return RunFile(
+        data_dir=str(folder.root),
+        config_path=str(plan.config_path.absolute()) if plan.config_path else "",
+        database_url=settings.store.url or cluster.url(postgres_port),
+        nats_url=settings.bus.url or internal_nats_url(folder.secret("nats"), nats_port),
+        web_host=settings.web.host,
+        web_port=free_port(settings.web.host, settings.web.port, "the console"),
+        mqtt_host=settings.bus.mqtt_host,
+        mqtt_port=free_port(settings.bus.mqtt_host, settings.bus.mqtt_port, "sensors (MQTT)"),
+        rtsp_port=free_port("127.0.0.1", 0, "simulated cameras"),
+        simulated=plan.simulated,
+        speed=plan.speed,
+        scripted_operator=plan.scripted_operator,
+    )
+
+
+async def start_engines(folder: Folder, settings: Settings, supervisor: Supervisor) -> RunFile:
+    """Start the embedded engines alone, for measurements; write and return the run file."""
+    run = _choose_ports(Plan(folder=folder), settings)
+    folder.write_run(run)
+    await asyncio.gather(
+        _start_postgres(folder, settings, run, supervisor, _silent),
+        _start_nats(folder, settings, run, supervisor),
+    )
+    return run
+
+
+def _silent(_words: str) -> None:
+    """Say nothing."""
+
+
+async def _start_postgres(
+    folder: Folder, settings: Settings, run: RunFile, supervisor: Supervisor, say: Say
+) -> None:
+    if settings.store.url:
+        return
+    cluster = postgres_engine.Cluster(folder.postgres, folder.secret("postgres"))
+    if await asyncio.to_thread(cluster.prepare):
+        say("PostgreSQL: its folder was made")
+    port = int(run.database_url.rpartition(":")[2].partition("/")[0])
+
+    async def ready() -> bool:
+        return await accepts("127.0.0.1", port)
+
+    await supervisor.start(
+        Program(
+            name=POSTGRES,
+            command=cluster.command(port),
+            log_path=folder.logs / "postgresql.log",
+            ready=ready,
+            run_as=cluster.run_as,
+            stop_signal=signal.SIGINT,
+            before=cluster.clear_stale_lock,
+        )
+    )
+
+
+async def _prepare_and_start_nats(
+    plan: Plan, settings: Settings, run: RunFile, supervisor: Supervisor, say: Say
+) -> None:
+    # The city comes first because the logins of its sensors stand in the server's configuration.
+    await _run_to_end(plan.folder, "prepare", say)
+    await _start_nats(plan.folder, settings, run, supervisor)
+
+
+async def _start_nats(folder: Folder, settings: Settings, run: RunFile, supervisor: Supervisor) -> None:
+    if settings.bus.url:
+        return
+    port = int(run.nats_url.rpartition(":")[2])
+    config = await asyncio.to_thread(
+        nats_engine.write_config,
+        folder.nats,
+        port=port,
+        mqtt_host=run.mqtt_host,
+        mqtt_port=run.mqtt_port,
+        internal_password=folder.secret("nats"),
+        devices=folder.devices(),
+    )
+
+    async def ready() -> bool:
+        return await accepts("127.0.0.1", port) and await accepts(run.mqtt_host, run.mqtt_port)
+
+    await supervisor.start(
+        Program(
+            name=NATS,
+            command=nats_engine.command(config),
+            log_path=folder.logs / "nats.log",
+            ready=ready,
+        )
+    )
+
+
+async def _run_to_end(folder: Folder, step: str, say: Say) -> None:
+    """Run a one-time step in a process of its own, so that its memory is given back; pass its words on."""
+    process = await asyncio.create_subprocess_exec(
+        *_program(folder, step),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    if process.stdout is None or process.stderr is None:
+        raise Configuration(f"the step '{step}' has no output")
+    try:
+        complaint = asyncio.create_task(process.stderr.read())
+        async for line in process.stdout:
+            say(line.decode(errors="replace").rstrip())
+        if await process.wait() != 0:
+            words = (await complaint).decode(errors="replace").strip()
+            raise Configuration(f"the step '{step}' failed: {words.splitlines()[-1] if words else '?'}")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _program(folder: Folder, *words: str) -> list[str]:
+    return [sys.executable, "-m", "safecity.cli", *words, "--data", str(folder.root)]
+
+
+async def _start_roles(plan: Plan, run: RunFile, supervisor: Supervisor, bus: Bus, say: Say) -> None:
+    heard = _Heard()
+    await heard.listen(bus)
+    roles = CITY_ROLES + ((Role.SIMULATOR,) if plan.simulated else ())
+    say(f"starting {', '.join(roles)}")
+    await supervisor.start(
+        *(_role_program(plan.folder, run, role, supervisor, heard) for role in roles), wave=1
+    )
+
+
+def _role_program(folder: Folder, run: RunFile, role: Role, supervisor: Supervisor, heard: _Heard) -> Program:
+    async def ready() -> bool:
+        child = supervisor.children.get(role)
+        works = child is not None and heard.pids.get(role) == child.pid
+        if role is Role.WEB:
+            return works and await accepts(run.web_host, run.web_port)
+        return works
+
+    return Program(
+        name=role,
+        command=_program(folder, "run", role),
+        log_path=folder.logs / f"{role}.log",
+        ready=ready,
+        environment={
+            "NUMBA_CACHE_DIR": str(folder.root / "cache"),
+            "OPENBLAS_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "2",
+        },
+    )
+
+
+@contextlib.contextmanager
+def _only_one(folder: Folder) -> Iterator[None]:
+    """Hold the folder's lock; raises Configuration when another process holds it."""
+    path = folder.root / "lock"
+    with path.open("a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Configuration(_who_runs(folder, lock)) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _who_runs(folder: Folder, lock: TextIOWrapper) -> str:
+    lock.seek(0)
+    pid = lock.read().strip() or "?"
+    try:
+        run = folder.read_run()
+        where = f" at http://{run.web_host}:{run.web_port}"
+    except SafeCityError:
+        where = ""
+    return f"process {pid} already runs {folder.root}{where}; stop it, or name another folder with --data DIR"

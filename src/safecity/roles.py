@@ -1,0 +1,194 @@
+"""The roles: what runs in a process of its own. `safecity run ROLE` runs one."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from safecity.bus.batcher import MicroBatcher
+from safecity.bus.connection import Bus, connect
+from safecity.bus.subjects import ROLE_STATUS
+from safecity.clock import Clock, SystemClock
+from safecity.config import Settings
+from safecity.deployment import Folder, RunFile, settings_of
+from safecity.store.database import Database, open_database
+
+log = structlog.get_logger()
+
+HEARTBEAT_S = 1.0
+STOP_S = 1.5
+
+
+class Role(StrEnum):
+    """The roles of an installation."""
+
+    INTAKE = "intake"
+    FUSION = "fusion"
+    OPERATIONS = "operations"
+    DISPATCH = "dispatch"
+    VIDEO = "video"
+    WEB = "web"
+    SIMULATOR = "simulator"
+
+
+class Surroundings:
+    """What a role is given: settings, clock, engines; engines are opened when first asked for."""
+
+    def __init__(self, role: Role, folder: Folder, run: RunFile, stack: AsyncExitStack) -> None:
+        """Prepare; connections are closed when `stack` ends."""
+        self.role = role
+        self.folder = folder
+        self.run = run
+        self.settings: Settings = settings_of(run)
+        self.clock: Clock = SystemClock()
+        self.report: Callable[[], Mapping[str, float]] = dict
+        self._stack = stack
+
+    async def bus(self, name: str = "") -> Bus:
+        """Return a new connection to NATS; calls and telemetry may have one each."""
+        bus = await connect(self.run.nats_url, f"{self.role}{name and '-' + name}")
+        self._stack.push_async_callback(bus.close)
+        return bus
+
+    async def database(self) -> Database:
+        """Return a pool of connections to PostgreSQL."""
+        database = await open_database(self.run.database_url, self.clock, size=self.settings.store.pool_size)
+        self._stack.push_async_callback(database.close)
+        return database
+
+    @property
+    def city_folder(self) -> Path:
+        """Folder of the imported city."""
+        return Path(self.settings.city) if self.settings.city else self.folder.demo_city
+
+    def batcher(self, bus: Bus) -> MicroBatcher:
+        """Return a micro-batcher with the configured limits."""
+        return MicroBatcher(bus, self.settings.bus.batch_size, self.settings.bus.batch_delay_s)
+
+
+Main = Callable[[Surroundings], Awaitable[None]]
+
+
+async def intake(at: Surroundings) -> None:
+    """Sensors from MQTT to the bus, and everything from the bus into the store."""
+    from safecity.city.city import City
+    from safecity.intake.mqtt import MqttIntake
+    from safecity.intake.validation import Gate
+    from safecity.intake.writer import Writer
+
+    bus, writer_bus = await at.bus("mqtt"), await at.bus("writer")
+    gate = Gate(City.open(at.city_folder).bbox)
+    mqtt = MqttIntake(bus, at.batcher(bus), gate, at.clock)
+    writer = Writer(await at.database(), writer_bus, at.clock, at.settings.store.observation_days)
+    at.report = lambda: {
+        **{f"mqtt_{name}": value for name, value in mqtt.counters.items()},
+        **{f"writer_{name}": value for name, value in writer.counters.items()},
+    }
+    async with asyncio.TaskGroup() as group:
+        group.create_task(mqtt.run())
+        group.create_task(writer.run())
+
+
+async def fusion(at: Surroundings) -> None:
+    """Observations to alarms."""
+    from safecity.fusion.room import FusionRoom
+    from safecity.rules.alarm_rules import load_rules
+
+    room = FusionRoom(await at.database(), await at.bus(), at.settings, at.clock, load_rules())
+    at.report = room.counters.copy
+    await room.run()
+
+
+async def operations(at: Surroundings) -> None:
+    """Alarms to incidents, and the outbox to the bus."""
+    from safecity.operations.room import OperationsRoom
+
+    room = OperationsRoom(await at.database(), await at.bus())
+    at.report = room.counters.copy
+    await room.run()
+
+
+async def dispatch(at: Surroundings) -> None:
+    """Answers which units to send."""
+    from safecity.city.city import City
+    from safecity.dispatch.room import DispatchRoom
+    from safecity.dispatch.service import DispatchService
+    from safecity.rules.run_cards import load_run_cards
+
+    graph = City.open(at.city_folder).graph
+    room = DispatchRoom(graph, load_run_cards(), at.settings.dispatch, at.clock)
+    service = DispatchService(room, await at.database(), await at.bus())
+    at.report = service.counters.copy
+    await service.run()
+
+
+async def video(at: Surroundings) -> None:
+    """Cameras."""
+    from safecity.video.service import run_service
+
+    await run_service(at)
+
+
+async def web(at: Surroundings) -> None:
+    """The console's server and all ways in over HTTP."""
+    from safecity.web.room import run_web
+
+    await run_web(at)
+
+
+async def simulator(at: Surroundings) -> None:
+    """The simulated city."""
+    from safecity.simulator.service import run_service
+
+    await run_service(at)
+
+
+MAINS: Mapping[Role, Main] = {
+    Role.INTAKE: intake,
+    Role.FUSION: fusion,
+    Role.OPERATIONS: operations,
+    Role.DISPATCH: dispatch,
+    Role.VIDEO: video,
+    Role.WEB: web,
+    Role.SIMULATOR: simulator,
+}
+
+
+async def run_role(role: Role, folder: Folder) -> None:
+    """Run one role until SIGTERM or SIGINT; raises what the role raises."""
+    async with AsyncExitStack() as stack:
+        at = Surroundings(role, folder, folder.read_run(), stack)
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        work = asyncio.ensure_future(MAINS[role](at))
+        beat = asyncio.create_task(_heartbeat(at, await at.bus("status")))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (beat, stopped, work):
+            if task is not work or not work.done():
+                task.cancel()
+        await asyncio.wait({work, beat}, timeout=STOP_S)
+        if work.done() and not work.cancelled():
+            work.result()
+
+
+async def _heartbeat(at: Surroundings, bus: Bus) -> None:
+    while True:
+        status = {
+            "role": at.role,
+            "pid": os.getpid(),
+            "at": at.clock.now(),
+            "counters": at.report(),
+        }
+        try:
+            await bus.client.publish(f"{ROLE_STATUS}.{at.role}", msgspec.json.encode(status))
+        except Exception as error:
+            log.warning("no heartbeat", error=repr(error))
+        await asyncio.sleep(HEARTBEAT_S)
