@@ -134,7 +134,8 @@ class _Network:
 
     def way(self, origin: int, goal: int) -> list[int]:
         """Return the arcs from `origin` to `goal`. Raises NotFound when there is no way."""
-        _, via = dijkstra(self._matrix, indices=origin, return_predecessors=True)
+        _, vias = dijkstra(self._matrix, indices=[origin], return_predecessors=True)
+        via = vias[0]
         arcs: list[int] = []
         while goal != origin:
             before = int(via[goal])

@@ -81,6 +81,7 @@ PAIR_SHARE: Final = 0.3
 PAIR_DISTANCE_M: Final = (30.0, 90.0)
 CITY_SHARE: Final = 0.6
 """Share of the addresses, nearest to the centre, that count as the built-up city."""
+PARKING_M: Final = 12.0
 CAMERA_SPREAD_M: Final = 600.0
 METRES_PER_DEGREE: Final = 111_195.0
 """Metres of one degree of latitude: pi / 180 times the mean Earth radius."""
@@ -199,7 +200,7 @@ def _units(stations: Sequence[Station], center: tuple[float, float], count: int)
         )
         size = len(range(turn, count, len(FLEETS)))
         units += [
-            _unit(agency, f"{letter}-{first + i}", capabilities, _home(own, i))
+            _unit(agency, f"{letter}-{first + i}", capabilities, _home(own, i), parked=i)
             for i, capabilities in zip(range(size), itertools.cycle(equipment), strict=False)
         ]
     return tuple(units)
@@ -212,14 +213,18 @@ def _home(stations: Sequence[Station], i: int) -> Station:
     return stations[(i - len(stations)) % min(len(stations), max(3, len(stations) // 2))]
 
 
-def _unit(agency: Agency, call_sign: str, capabilities: tuple[Capability, ...], station: Station) -> Unit:
+def _unit(
+    agency: Agency, call_sign: str, capabilities: tuple[Capability, ...], station: Station, parked: int
+) -> Unit:
+    # Vehicles of one station stand side by side, so that each can be seen on the map.
+    lon, lat = offset(station.place, PARKING_M, parked * 73 % 360)
     return Unit(
         id=call_sign.lower(),
         call_sign=call_sign,
         agency=agency,
         capabilities=capabilities,
         station_id=station.id,
-        home=station.place,
+        home=Place(lon=lon, lat=lat, text=station.place.text),
         simulated=True,
     )
 

@@ -31,6 +31,9 @@ KEEP_ALIVE_PERIOD_S: Final = 5.0
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 10.0
 FAREWELL_S: Final = 1.5
+ALERT_PERIOD_S: Final = 1.0
+ALERT_SHARE: Final = 0.3
+"""Beyond this share of an event a sensor is alert and reports every second, as detectors do."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -42,7 +45,7 @@ class _Sensor:
         self.source = source
         self.device = device
         self.topic = f"{MQTT_ROOT}/{source.id}/{source.property}"
-        self.effects: list[Effect] = []
+        self.effects: list[tuple[float, Effect]] = []
         self.silent_until_s = 0.0
         self.due_s = 0.0
         self.last_time = ""
@@ -98,20 +101,20 @@ class SensorFleet:
         return self._published - self.acknowledged
 
     def disturb(self, effect: Effect) -> None:
-        """Let an event happen to a sensor; it reports out of turn when the event is there in full."""
+        """Let an event happen to a sensor; it reports out of turn as long as the event is there."""
         sensor = self._sensors.get(effect.source_id)
         if sensor is None:
             return
-        sensor.effects.append(effect)
-        full_in_s = effect.start_s + effect.rise_s - self._pace.elapsed_s()
-        self._beat(sensor, self._clock.monotonic_s() + max(0.0, self._pace.real_s(full_in_s)))
+        start_in_s = self._pace.real_s(effect.start_s - self._pace.elapsed_s())
+        start_s = self._clock.monotonic_s() + start_in_s
+        sensor.effects.append((start_s, effect))
+        self._beat(sensor, start_s + effect.rise_s)
 
     def silence(self, silence: Silence) -> None:
         """Let a sensor send nothing for some of its own periods."""
         sensor = self._sensors.get(silence.source_id)
         if sensor is not None:
-            now_s = self._clock.monotonic_s()
-            sensor.silent_until_s = now_s + silence.periods * sensor.source.period_s
+            sensor.silent_until_s = self._clock.monotonic_s() + silence.duration_s
 
     async def run(self) -> None:
         """Connect and measure until cancelled."""
@@ -150,15 +153,17 @@ class SensorFleet:
                 if at_s == sensor.due_s:
                     # After a long pause of the whole process it goes on from now and does not catch up.
                     self._schedule(sensor, max(at_s, now_s - sensor.source.period_s) + sensor.source.period_s)
+                elif self._share(sensor, now_s) > ALERT_SHARE:
+                    self._beat(sensor, now_s + ALERT_PERIOD_S)
                 if now_s >= sensor.silent_until_s:
-                    self._publish(sensor)
+                    self._publish(sensor, now_s)
             await asyncio.sleep(TICK_S)
 
-    def _publish(self, sensor: _Sensor) -> None:
+    def _publish(self, sensor: _Sensor, now_s: float) -> None:
         time = utc_text(self._clock.now())
         if time == sensor.last_time:
             return  # two readings of one moment would be one and the same fact
-        reading = {"value": self._value(sensor), "unit": sensor.source.unit, "time": time}
+        reading = {"value": self._value(sensor, now_s), "unit": sensor.source.unit, "time": time}
         try:
             sensor.device.publish(sensor.topic, _encode(reading))
         except TooMany:
@@ -168,13 +173,15 @@ class SensorFleet:
             self._published += 1
             self._all_acknowledged.clear()
 
-    def _value(self, sensor: _Sensor) -> float:
+    def _value(self, sensor: _Sensor, now_s: float) -> float:
         signal = SIGNALS[sensor.source.property]
-        at_s = self._pace.elapsed_s()
-        sensor.effects = [effect for effect in sensor.effects if not effect.is_over(at_s)]
-        share = max((effect.share(at_s) for effect in sensor.effects), default=0.0)
+        sensor.effects = [(start_s, e) for start_s, e in sensor.effects if not e.is_over(now_s - start_s)]
+        share = self._share(sensor, now_s)
         normal = normal_value(signal, self._clock.now(), sensor.source.place.lon, self._rng)
         return round(max(0.0, normal + share * signal.event), signal.decimals)
+
+    def _share(self, sensor: _Sensor, now_s: float) -> float:
+        return max((effect.share(now_s - start_s) for start_s, effect in sensor.effects), default=0.0)
 
     async def _stay_connected(self) -> None:
         keep_alive_at_s = 0.0

@@ -25,9 +25,9 @@ class Signal(Noun, frozen=True):
 
 
 SIGNALS: Final = {
-    "smoke": Signal(base=0.3, wave=0.1, peak_hour=18, noise=0.08, event=18.0, decimals=2),
+    "smoke": Signal(base=0.3, wave=0.1, peak_hour=18, noise=0.08, event=20.0, decimals=2),
     "gas_ch4": Signal(base=4.0, wave=1.0, peak_hour=18, noise=0.6, event=14_000.0, decimals=1),
-    "noise": Signal(base=56.0, wave=7.0, peak_hour=15, noise=2.0, event=60.0, decimals=1),
+    "noise": Signal(base=56.0, wave=7.0, peak_hour=15, noise=2.0, event=66.0, decimals=1),
     "pm2_5": Signal(base=14.0, wave=5.0, peak_hour=20, noise=1.5, event=290.0, decimals=1),
     "temperature": Signal(base=8.0, wave=4.0, peak_hour=15, noise=0.15, event=70.0, decimals=1),
     "radiation": Signal(base=0.11, wave=0.01, peak_hour=6, noise=0.01, event=2.5, decimals=3),
@@ -39,9 +39,10 @@ of a mild late autumn, natural background radiation in microsievert an hour, met
 
 
 class Effect(Noun, frozen=True):
-    """What an event does to one sensor: begins at `start_s`, full after `rise_s`, for `hold_s`, then falls.
+    """What an event does to one sensor: full after `rise_s`, for `hold_s`, then it fades.
 
-    Seconds are simulated ones since the start; `strength` is the share of the property's event value.
+    start_s: in simulated seconds since the start. rise_s and hold_s: in real ones, whatever the pace, because
+    the rules that judge a reading count real seconds too. strength: the share of the property's event value.
     """
 
     source_id: str
@@ -50,19 +51,18 @@ class Effect(Noun, frozen=True):
     hold_s: float
     strength: float
 
-    def share(self, at_s: float) -> float:
-        """Return how much of the effect is there at `at_s`, from 0 to `strength`."""
-        since_s = at_s - self.start_s
+    def share(self, since_s: float) -> float:
+        """Return how much of the effect is there `since_s` real seconds after its start, up to `strength`."""
         if since_s < 0:
             return 0.0
         after_s = since_s - self.rise_s - self.hold_s
-        # It decays to a third in the time that it held.
-        fade = math.exp(-max(0.0, after_s) / self.hold_s)
+        # It decays to a third in half the time that it held.
+        fade = math.exp(-max(0.0, after_s) / (self.hold_s / 2))
         return self.strength * min(1.0, since_s / self.rise_s) * fade
 
-    def is_over(self, at_s: float) -> bool:
+    def is_over(self, since_s: float) -> bool:
         """Whether less than 1 % of it is left."""
-        return at_s - self.start_s > self.rise_s + 6 * self.hold_s
+        return since_s > self.rise_s + 3.5 * self.hold_s
 
 
 def normal_value(signal: Signal, now: datetime, lon: float, rng: random.Random) -> float:

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from safecity.model.base import Noun, Place
 from safecity.model.incident import IncidentType
 from safecity.model.source import Source
@@ -14,10 +16,10 @@ from safecity.simulator.words import LANGUAGES, NOTES, WORDS
 
 
 class Silence(Noun, frozen=True):
-    """A sensor that stops sending for `periods` of its own rhythm."""
+    """A sensor that stops sending for some real seconds, whatever the pace."""
 
     source_id: str
-    periods: int
+    duration_s: float
 
 
 class CallPlan(Noun, frozen=True):
@@ -49,11 +51,17 @@ class Happening(Noun, frozen=True):
     silences: tuple[Silence, ...] = ()
     calls: tuple[CallPlan, ...] = ()
 
+    def later(self, by_s: float) -> "Happening":
+        """Return the same, `by_s` simulated seconds later."""
+        effects = tuple(replace(effect, start_s=effect.start_s + by_s) for effect in self.effects)
+        return replace(self, at_s=self.at_s + by_s, effects=effects)
+
 
 class Recipe(Noun, frozen=True):
     """How one type of event goes: how often, which sensors see it, how many people call.
 
-    callers[n] is the probability that n people call. `property` empty: no sensor sees it.
+    callers[n] is the probability that n people call. `property` empty: no sensor sees it. hold_s: from, to,
+    the real seconds that it lasts at a sensor; longer than the alarm rules want to see it.
     """
 
     type: IncidentType
@@ -62,6 +70,7 @@ class Recipe(Noun, frozen=True):
     property: str = ""
     also_seen_by: tuple[str, ...] = ()
     on_road: bool = False
+    hold_s: tuple[float, float] = (60.0, 120.0)
 
 
 _T = IncidentType
@@ -69,25 +78,32 @@ RECIPES: Final = (
     Recipe(
         type=_T.FIRE_BUILDING,
         weight=3,
-        callers=(0, 0, 0.5, 0.3, 0.2),
+        callers=(0, 0.2, 0.5, 0.2, 0.1),
         property="smoke",
         also_seen_by=("smoke", "pm2_5"),
     ),
     Recipe(type=_T.GAS, weight=2, callers=(0.1, 0.5, 0.4), property="gas_ch4", also_seen_by=("gas_ch4",)),
     Recipe(type=_T.MEDICAL, weight=7, callers=(0, 0.85, 0.15)),
-    Recipe(type=_T.TRAFFIC_COLLISION, weight=4, callers=(0, 0.2, 0.5, 0.3), on_road=True),
+    Recipe(type=_T.TRAFFIC_COLLISION, weight=4, callers=(0, 0.4, 0.4, 0.2), on_road=True),
     Recipe(type=_T.CRIME, weight=3, callers=(0, 0.7, 0.3)),
     Recipe(type=_T.FIRE_OTHER, weight=2, callers=(0, 0.6, 0.4)),
     Recipe(type=_T.OTHER, weight=1, callers=(0, 1.0), on_road=True),
-    Recipe(type=_T.FLOOD, weight=1, callers=(0.4, 0.6), property="water_level"),
-    Recipe(type=_T.NOISE, weight=1, callers=(0.3, 0.5, 0.2), property="noise", also_seen_by=("noise",)),
-    Recipe(type=_T.AIR_QUALITY, weight=0.7, property="pm2_5", also_seen_by=("pm2_5",)),
+    Recipe(type=_T.FLOOD, weight=1, callers=(0.4, 0.6), property="water_level", hold_s=(100, 200)),
+    Recipe(
+        type=_T.NOISE,
+        weight=1,
+        callers=(0.3, 0.5, 0.2),
+        property="noise",
+        also_seen_by=("noise",),
+        hold_s=(2, 4),
+    ),
+    Recipe(type=_T.AIR_QUALITY, weight=0.4, property="pm2_5", also_seen_by=("pm2_5",), hold_s=(700, 900)),
     Recipe(type=_T.HEAT, weight=0.3, property="temperature"),
 )
 FAULT_WEIGHT: Final = 1.5
 """How often a sensor falls silent, on the scale of the recipes' weights."""
 
-OPENING_S: Final = (2.0, 30.0, 75.0)
+OPENING_S: Final = (0.5, 30.0, 75.0)
 """When the first events happen, so that a new user need not wait; then they come by chance."""
 
 SCATTER_M: Final = (50.0, 150.0)
@@ -96,6 +112,7 @@ SEEN_WITHIN_M: Final = 120.0
 SPREAD_M: Final = 450.0
 """New events keep this distance from the latest ones, as far as a few tries find such a place."""
 REMEMBERED: Final = 15
+SILENCE_S: Final = (90.0, 240.0)
 ABANDONED_SHARE: Final = 0.06
 """Share of callers who hang up within seconds."""
 
@@ -172,7 +189,7 @@ class Story:
     def _effects(self, recipe: Recipe, place: Place, at_s: float) -> Iterator[Effect]:
         if not recipe.property:
             return
-        hold_s = self._rng.uniform(150, 320)
+        hold_s = self._rng.uniform(*recipe.hold_s)
         seen_by = {recipe.property, *recipe.also_seen_by}
         for sensor in self._scenario.sensors:
             away_m = apart_m(sensor.place, place)
@@ -180,9 +197,9 @@ class Story:
                 yield Effect(
                     source_id=sensor.id,
                     start_s=at_s + away_m / 4,  # smoke and gas drift with a light wind, 4 m/s
-                    rise_s=self._rng.uniform(4, 15),
+                    rise_s=min(hold_s / 4, self._rng.uniform(3, 8)),
                     hold_s=hold_s,
-                    strength=1.0 - 0.4 * away_m / SEEN_WITHIN_M,
+                    strength=1.0 - 0.15 * away_m / SEEN_WITHIN_M,
                 )
 
     def _calls(self, recipe: Recipe, place: Place) -> Iterator[CallPlan]:
@@ -212,7 +229,7 @@ class Story:
 
     def _fault(self, number: int, at_s: float) -> Happening:
         sensor = self._rng.choice(self._scenario.sensors)
-        silence = Silence(source_id=sensor.id, periods=self._rng.randint(12, 30))
+        silence = Silence(source_id=sensor.id, duration_s=round(self._rng.uniform(*SILENCE_S)))
         return Happening(
             number=number, at_s=at_s, type=_T.DEVICE_FAULT, place=sensor.place, silences=(silence,)
         )
