@@ -188,9 +188,12 @@ class AlarmRules:
         self.all: tuple[Rule, ...] = tuple(rules)
         self.by_id: dict[str, Rule] = {rule.id: rule for rule in rules}
         _refuse_repeats("id", [rule.id for rule in rules])
-        self._thresholds: dict[str, tuple[ThresholdRule, ...]] = {}
+        self._thresholds: dict[tuple[str, Unit], tuple[ThresholdRule, ...]] = {}
+        self._units: dict[str, tuple[Unit, ...]] = {}
         for rule in self._of(ThresholdRule):
-            self._thresholds[rule.property_] = (*self._thresholds.get(rule.property_, ()), rule)
+            key = (rule.property_, rule.unit)
+            self._thresholds[key] = (*self._thresholds.get(key, ()), rule)
+            self._units[rule.property_] = tuple({*self._units.get(rule.property_, ()), rule.unit})
         videos = self._of(VideoRule)
         _refuse_repeats("property of a video rule", [rule.property_ for rule in videos])
         self._videos = {rule.property_: rule for rule in videos}
@@ -207,11 +210,11 @@ class AlarmRules:
 
     def thresholds(self, property_: str, unit: Unit) -> tuple[ThresholdRule, ...]:
         """Return the rules for readings of a property in a unit."""
-        return tuple(rule for rule in self._thresholds.get(property_, ()) if rule.unit is unit)
+        return self._thresholds.get((property_, unit), ())
 
     def expects(self, property_: str) -> tuple[Unit, ...]:
         """Return the units in which rules want a property; empty when no rule looks at it."""
-        return tuple(rule.unit for rule in self._thresholds.get(property_, ()))
+        return self._units.get(property_, ())
 
     def video(self, property_: str) -> VideoRule | None:
         """Return the rule for a video event, if there is one."""
