@@ -39,6 +39,13 @@ class StorageState(StrEnum):
     FAILING = "failing"
 
 
+_STORAGE_WORDS: Final = {
+    StorageState.OK: "",
+    StorageState.FULL: "the disk is full",
+    StorageState.FAILING: "the disk refuses recordings",
+}
+
+
 class RecorderCounters(msgspec.Struct):
     """What was recorded since the program started; written by the stream's thread, read by anyone."""
 
@@ -76,7 +83,7 @@ def open_new(path: Path) -> int:
 
 
 class Recorder:
-    """Writes one camera's stream. All methods but `storage` are called by the stream's thread alone."""
+    """Writes one camera's stream. Methods are called by the stream's thread, properties by any."""
 
     def __init__(
         self,
@@ -114,6 +121,16 @@ class Recorder:
         self._gap_reason = "the program was not running" if last_end else ""
         self._last_end_s: float | None = None
         self._retry_s = 0.0
+
+    @property
+    def is_recording(self) -> bool:
+        """Return whether a file is being written."""
+        return self._file is not None
+
+    @property
+    def storage_reason(self) -> str:
+        """Return why the disk takes nothing now, or an empty text."""
+        return _STORAGE_WORDS[self.storage]
 
     def begin(self, info: StreamInfo) -> None:
         """Record `info` from the next keyframe on, in a file of its own."""
@@ -221,7 +238,8 @@ class Recorder:
 
     def _disk_refused(self, error: OSError) -> None:
         """Give the file up where it is still whole, say so once, and let the archive make room."""
-        state, reason = describe_disk_error(error)
+        state = storage_state(error)
+        reason = _STORAGE_WORDS[state]
         self.counters.disk_errors += 1
         if state is not self.storage:
             log.error(
@@ -277,8 +295,6 @@ class _OpenFile:
         self.size += len(data)
 
 
-def describe_disk_error(error: OSError) -> tuple[StorageState, str]:
-    """Return the state and the words for an error of the disk."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageState.FULL, "the disk is full"
-    return StorageState.FAILING, "the disk refuses recordings"
+def storage_state(error: OSError) -> StorageState:
+    """Return what an error of the disk means for recording."""
+    return StorageState.FULL if error.errno in {errno.ENOSPC, errno.EDQUOT} else StorageState.FAILING

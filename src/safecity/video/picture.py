@@ -1,0 +1,68 @@
+"""Pictures out of packets: decoding with one thread, and stills as JPEG."""
+
+import contextlib
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+
+from safecity.errors import Unavailable
+from safecity.video.bitstream import TICKS_PER_S, StreamInfo, VideoPacket
+
+JPEG_QUALITY: Final = 4
+"""Quantiser scale of FFmpeg's JPEG encoder, 2 (best) to 31; 4 shows no blocks."""
+
+
+class PictureDecoder:
+    """Decodes one stream. Used by one thread; remembers reference pictures until `reset`."""
+
+    def __init__(self, info: StreamInfo) -> None:
+        """Prepare to decode `info`."""
+        self._context: Any = av.CodecContext.create(info.codec, "r")
+        self._context.extradata = info.record
+        # Threads would hold pictures back and memory too; the shard has many streams to spread over cores.
+        self._context.thread_count = 1
+
+    def decode(self, packet: VideoPacket) -> list[Any]:
+        """Return the pictures that `packet` completes, without damaged ones; `pts` is in 1/90000 s."""
+        coded = av.Packet(packet.sample)
+        coded.time_base = Fraction(1, TICKS_PER_S)
+        coded.dts = packet.ticks
+        coded.pts = packet.ticks + packet.shift_ticks
+        try:
+            return list(self._context.decode(coded))
+        except av.error.FFmpegError:
+            return []
+
+    def decode_alone(self, packet: VideoPacket) -> Any | None:
+        """Return the picture of a keyframe by itself, or None when it is damaged. Forgets all others."""
+        frames = self.decode(packet)
+        with contextlib.suppress(av.error.FFmpegError):
+            frames += self._context.decode(None)
+        self.reset()
+        return frames[0] if frames else None
+
+    def reset(self) -> None:
+        """Forget all pictures; the next packet must be a keyframe."""
+        self._context.flush_buffers()
+
+
+def jpeg(frame: Any) -> bytes:
+    """Return a decoded picture as JPEG."""
+    encoder: Any = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height = frame.width, frame.height
+    encoder.pix_fmt = "yuvj420p"
+    encoder.time_base = Fraction(1, TICKS_PER_S)
+    encoder.qmin = encoder.qmax = JPEG_QUALITY
+    picture = frame.reformat(format="yuvj420p")
+    picture.pts = 0
+    picture.time_base = encoder.time_base
+    return b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None)))
+
+
+def still(info: StreamInfo, packet: VideoPacket) -> bytes:
+    """Return the keyframe `packet` of the stream `info` as JPEG. Raises Unavailable when it is damaged."""
+    frame = PictureDecoder(info).decode_alone(packet)
+    if frame is None:
+        raise Unavailable("the camera's last picture is damaged; try again in some seconds")
+    return jpeg(frame)
