@@ -217,8 +217,8 @@ async def _run_to_end(folder: Folder, step: str, say: Say) -> None:
         async for line in process.stdout:
             say(line.decode(errors="replace").rstrip())
         if await process.wait() != 0:
-            words = (await complaint).decode(errors="replace").strip()
-            raise Configuration(f"the step '{step}' failed: {words.splitlines()[-1] if words else '?'}")
+            words = (await complaint).decode(errors="replace").strip().splitlines() or ["it did not say why"]
+            raise Configuration(f"the step '{step}' failed: {words[-1].removeprefix('safecity: ')}")
     finally:
         if process.returncode is None:
             process.kill()

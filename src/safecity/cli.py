@@ -209,6 +209,7 @@ def _prepare(given: argparse.Namespace) -> int:
     from safecity.deployment import Folder
     from safecity.preparation import prepare
 
+    configure(json=True, role="prepare")
     prepare(Folder(given.data))
     return 0
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from safecity.access.policy import Role
 from safecity.bus.engine import INTERNAL_USER, DeviceLogin, write_secret
 from safecity.config import Settings, load
 from safecity.errors import Configuration, StorageFull
@@ -16,11 +17,11 @@ from safecity.errors import Configuration, StorageFull
 log = structlog.get_logger()
 
 MACHINE_TOKENS: Final = {
-    "simulated-telephony": ("telephony",),
-    "simulated-gateway": ("gateway",),
-    "simulated-field": ("simulator",),
-    "simulated-call-takers": ("simulator",),
-    "simulated-operator": ("dispatcher",),
+    "simulated-telephony": (Role.TELEPHONY,),
+    "simulated-gateway": (Role.GATEWAY,),
+    "simulated-field": (Role.SIMULATOR,),
+    "simulated-call-takers": (Role.SIMULATOR,),
+    "simulated-operator": (Role.DISPATCHER,),
 }
 """Bearer tokens of the simulated city: name, roles. Each simulated party has only its own right."""
 
@@ -124,6 +125,21 @@ class Folder:
     def cameras_file(self) -> Path:
         """Addresses and logins of cameras."""
         return self.secrets / "cameras.json"
+
+    @property
+    def scenario_file(self) -> Path:
+        """What stands in the simulated city."""
+        return self.root / "scenario.json"
+
+    @property
+    def report_file(self) -> Path:
+        """What the simulated city did, written when it stops."""
+        return self.root / "simulation.json"
+
+    @property
+    def simulated_cameras_file(self) -> Path:
+        """What the camera simulator serves, with its accounts."""
+        return self.secrets / "simulated-cameras.json"
 
     def secret(self, name: str) -> str:
         """Return a secret by name, made anew when there is none."""

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from safecity.access.tokens import ensure_machine_token
 from safecity.bus.connection import connect, ensure_streams, wake_mqtt
@@ -14,11 +15,12 @@ from safecity.deployment import MACHINE_TOKENS, Folder, RunFile, settings_of
 from safecity.errors import SafeCityError
 from safecity.operations.command import Order
 from safecity.operations.registry import register
+from safecity.simulator.camera_data import demo_cameras
 from safecity.simulator.scenario import Scenario, build_scenario
 from safecity.store.database import migrate, open_database
 
 DEMO_MAP = Path(__file__).parent / "simulator" / "data" / "neubrandenburg.osm.pbf"
-SCENARIO_FILE = "scenario.json"
+CAMERA_USER = "viewer"
 
 
 def city_folder(folder: Folder, run: RunFile) -> Path:
@@ -29,7 +31,7 @@ def city_folder(folder: Folder, run: RunFile) -> Path:
 
 def read_scenario(folder: Folder) -> Scenario:
     """Return the simulated city that `prepare` wrote."""
-    return msgspec.json.decode((folder.root / SCENARIO_FILE).read_bytes(), type=Scenario)
+    return msgspec.json.decode(folder.scenario_file.read_bytes(), type=Scenario)
 
 
 def prepare(folder: Folder) -> None:
@@ -40,7 +42,7 @@ def prepare(folder: Folder) -> None:
     if not run.simulated:
         return
     scenario = build_scenario(city, settings_of(run).simulator)
-    (folder.root / SCENARIO_FILE).write_bytes(msgspec.json.encode(scenario))
+    folder.scenario_file.write_bytes(msgspec.json.encode(scenario))
     _write_devices(folder, scenario)
     _write_cameras(folder, run, scenario)
 
@@ -66,6 +68,28 @@ def _write_devices(folder: Folder, scenario: Scenario) -> None:
     logins = [known.get(sensor.id) or DeviceLogin(sensor.id, new_secret()) for sensor in scenario.sensors]
     others = [login for id_, login in known.items() if id_ not in {sensor.id for sensor in scenario.sensors}]
     folder.write_private(folder.devices_file, msgspec.json.encode(logins + others))
+
+
+def _write_cameras(folder: Folder, run: RunFile, scenario: Scenario) -> None:
+    """Write how the simulated cameras are served and reached: this start's port, lasting accounts."""
+    served, told = demo_cameras(
+        [camera.place for camera in scenario.cameras],
+        CAMERA_USER,
+        [folder.secret(camera.id) for camera in scenario.cameras],
+        port=run.rtsp_port,
+    )
+    configs = [
+        replace(
+            config,
+            id=camera.id,
+            name=camera.name,
+            heading_deg=camera.heading_deg,
+            field_of_view_deg=camera.field_of_view_deg,
+        )
+        for config, camera in zip(told, scenario.cameras, strict=True)
+    ]
+    folder.write_private(folder.cameras_file, msgspec.json.encode(configs))
+    folder.write_private(folder.simulated_cameras_file, msgspec.json.encode(served))
 
 
 async def seed(folder: Folder) -> None:

@@ -87,8 +87,8 @@ async def intake(at: Surroundings) -> None:
     mqtt = MqttIntake(bus, at.batcher(bus), gate, at.clock)
     writer = Writer(await at.database(), writer_bus, at.clock, at.settings.store.observation_days)
     at.report = lambda: {
-        **{f"mqtt_{name}": value for name, value in mqtt.counters.items()},
-        **{f"writer_{name}": value for name, value in writer.counters.items()},
+        **mqtt.counters,
+        **{f"written_{name}": value for name, value in writer.counters.items()},
     }
     async with asyncio.TaskGroup() as group:
         group.create_task(mqtt.run())
@@ -98,9 +98,9 @@ async def intake(at: Surroundings) -> None:
 async def fusion(at: Surroundings) -> None:
     """Observations to alarms."""
     from safecity.fusion.room import FusionRoom
-    from safecity.rules.alarm_rules import load_rules
+    from safecity.rules.alarm_rules import load_alarm_rules
 
-    room = FusionRoom(await at.database(), await at.bus(), at.settings, at.clock, load_rules())
+    room = FusionRoom(await at.database(), await at.bus(), at.settings, at.clock, load_alarm_rules())
     at.report = room.counters.copy
     await room.run()
 
@@ -129,24 +129,78 @@ async def dispatch(at: Surroundings) -> None:
 
 
 async def video(at: Surroundings) -> None:
-    """Cameras."""
-    from safecity.video.service import run_service
+    """Cameras: recorded, watched, shown."""
+    from safecity.video.camera import CameraConfig
+    from safecity.video.room import VideoRoom
+    from safecity.video.service import VideoService, publisher
 
-    await run_service(at)
+    path = at.folder.cameras_file
+    configs = msgspec.json.decode(path.read_bytes(), type=list[CameraConfig]) if path.exists() else []
+    bus = await at.bus()
+    room = VideoRoom(
+        configs, at.folder.recordings, publisher(at.batcher(bus)), at.clock, settings=at.settings.video
+    )
+    service = VideoService(room, configs, bus)
+    at.report = service.counters
+    await service.run()
 
 
 async def web(at: Surroundings) -> None:
     """The console's server and all ways in over HTTP."""
-    from safecity.web.room import run_web
+    from safecity.city.city import City
+    from safecity.web.app import create_app
+    from safecity.web.deps import WebDeps
+    from safecity.web.server import serve
 
-    await run_web(at)
+    bus, telemetry_bus = await at.bus(), await at.bus("telemetry")
+    deps = WebDeps(
+        db=await at.database(),
+        bus=bus,
+        batcher=at.batcher(telemetry_bus),
+        settings=at.settings,
+        clock=at.clock,
+        city=City.open(at.city_folder),
+        simulated=at.run.simulated,
+        static_dir=Path(__file__).parent / "web" / "static",
+        roles=[role for role in Role if at.run.simulated or role is not Role.SIMULATOR],
+    )
+    await serve(create_app(deps), at.run.web_host, at.run.web_port)
 
 
 async def simulator(at: Surroundings) -> None:
-    """The simulated city."""
-    from safecity.simulator.service import run_service
+    """The simulated city: people, vehicles, sensors and cameras."""
+    from safecity.city.city import City
+    from safecity.simulator.camera import CameraServer, SimulatedCamera
+    from safecity.simulator.camera_data import film_path
+    from safecity.simulator.camera_rtp import read_clip
+    from safecity.simulator.room import Endpoints, MachineName, SimulatedCity
+    from safecity.simulator.scenario import Scenario
 
-    await run_service(at)
+    folder, run = at.folder, at.run
+    served = msgspec.json.decode(folder.simulated_cameras_file.read_bytes(), type=list[SimulatedCamera])
+    cameras = CameraServer(served, read_clip(film_path()), at.clock)
+    await cameras.start("127.0.0.1", run.rtsp_port)
+    city = SimulatedCity(
+        City.open(at.city_folder),
+        msgspec.json.decode(folder.scenario_file.read_bytes(), type=Scenario),
+        Endpoints(
+            web_url=f"http://{run.web_host}:{run.web_port}",
+            tokens={name: folder.secrets / f"token-{name}" for name in MachineName},
+            mqtt_host=run.mqtt_host,
+            mqtt_port=run.mqtt_port,
+            devices=tuple(folder.devices()),
+        ),
+        at.settings.simulator,
+        clock=at.clock,
+        speed=run.speed,
+        scripted_operator=run.scripted_operator,
+    )
+    try:
+        await city.run()
+    finally:
+        report = await asyncio.shield(city.stop())
+        folder.write_private(folder.report_file, msgspec.json.encode(report))
+        await cameras.stop()
 
 
 MAINS: Mapping[Role, Main] = {

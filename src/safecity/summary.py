@@ -15,11 +15,11 @@ from safecity.errors import Unavailable
 from safecity.memory import Watch
 from safecity.model.observation import ObservationKind
 from safecity.roles import Role
+from safecity.simulator.room import SimulationReport
 from safecity.store import journal, observations
 from safecity.store.database import Database, open_database
 
 DRAIN_S = 15.0
-REPORT_FILE = "simulation.json"
 
 
 class Percentiles(msgspec.Struct, frozen=True):
@@ -27,12 +27,6 @@ class Percentiles(msgspec.Struct, frozen=True):
 
     p50: float
     p95: float
-
-
-class SimulationReport(msgspec.Struct, frozen=True):
-    """What the simulated city says when it stops: how much was acknowledged to it, by kind."""
-
-    acknowledged: dict[str, int]
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,13 +58,13 @@ async def collect(installation: Installation, begun: datetime, memory: Watch) ->
     try:
         await _drain(bus)
         stored = await observations.count_by_kind(database, begun)
-        stored["call"] = await _calls(database, begun)
         dead = await _dead_letters(bus)
-        acknowledged = _report(installation.plan.folder).acknowledged
+        report = _report(installation.plan.folder)
         lost = {
             kind: max(0, count - stored.get(kind, 0) - (dead if kind == ObservationKind.READING else 0))
-            for kind, count in acknowledged.items()
+            for kind, count in report.acknowledged.items()
         }
+        lost["ringing call"] = max(0, report.calls - await _calls(database, begun))
         return await _figures(database, begun, peak_mb, stored, lost)
     finally:
         await bus.close()
@@ -143,4 +137,4 @@ async def _calls(database: Database, begun: datetime) -> int:
 
 
 def _report(folder: Folder) -> SimulationReport:
-    return msgspec.json.decode((folder.root / REPORT_FILE).read_bytes(), type=SimulationReport)
+    return msgspec.json.decode(folder.report_file.read_bytes(), type=SimulationReport)

@@ -92,6 +92,16 @@ def live(camera_id: str) -> str:
     return f"live.{camera_id}"
 
 
+def live_start(camera_id: str) -> str:
+    """Return the request subject for what a new viewer of a camera needs."""
+    return f"live.{camera_id}.start"
+
+
+def still(camera_id: str) -> str:
+    """Return the request subject for a camera's last picture."""
+    return f"still.{camera_id}"
+
+
 RECOMMEND: Final = "dispatch.recommend"
 POSITIONS: Final = "fixes"
 ROLE_STATUS: Final = "status"
