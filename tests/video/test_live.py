@@ -1,0 +1,107 @@
+"""A viewer who joins at any moment decodes every picture from the last keyframe on."""
+
+import io
+from datetime import UTC, datetime
+
+import av
+import pytest
+
+from safecity.clock import ManualClock
+from safecity.errors import Unavailable
+from safecity.video.bitstream import TICKS_PER_S
+from safecity.video.live import LOOK_S, FragmentKind, LiveView
+from safecity.video.picture import still
+
+
+class Viewer:
+    """A live view fed by hand, and what it sent."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+        self.sent: list[tuple[FragmentKind, bytes]] = []
+        self.live = LiveView("cam", self.clock, lambda _, kind, data: self.sent.append((kind, data)))
+
+
+def decode(data: bytes) -> list[int]:
+    """Return the times of all pictures in an MP4, in 1/90000 s as they stand in the file."""
+    with av.open(io.BytesIO(data)) as container:
+        stream = container.streams.video[0]
+        assert stream.time_base.denominator == TICKS_PER_S
+        return [frame.pts for frame in container.decode(stream)]
+
+
+@pytest.mark.parametrize("joined", [1, 20, 33])
+def test_header_cached_group_and_fragments_decode_together(film, joined):
+    info, packets = film
+    viewer = Viewer()
+    viewer.live.begin(info)
+    for packet in packets[:joined]:
+        viewer.live.add(packet)
+    assert viewer.sent == []
+    start = viewer.live.start()
+    assert (start.mime, start.width, start.height) == (info.mime, 768, 576)
+    for packet in packets[joined:60]:
+        viewer.live.add(packet)
+    data = start.init + b"".join(start.fragments) + b"".join(piece for _, piece in viewer.sent)
+    first = (joined - 1) // 20 * 20
+    assert decode(data) == [packet.ticks for packet in packets[first:60]]
+    kinds = [kind for kind, _ in viewer.sent]
+    keys = [n for n in range(joined, 60) if n % 20 == 0]
+    assert [n + joined for n, kind in enumerate(kinds) if kind is FragmentKind.KEYFRAME] == keys
+
+
+def test_joining_at_a_later_keyframe_needs_only_header_and_what_follows(film):
+    info, packets = film
+    viewer = Viewer()
+    viewer.live.begin(info)
+    viewer.live.add(packets[0])
+    init = viewer.live.start().init
+    for packet in packets[1:50]:
+        viewer.live.add(packet)
+    kinds = [kind for kind, _ in viewer.sent]
+    key = kinds.index(FragmentKind.KEYFRAME)
+    assert len(decode(init + b"".join(data for _, data in viewer.sent[key:]))) == 30
+
+
+def test_nothing_is_made_when_nobody_looks_any_more(film):
+    info, packets = film
+    viewer = Viewer()
+    viewer.live.begin(info)
+    viewer.live.add(packets[0])
+    viewer.live.start()
+    viewer.live.add(packets[1])
+    viewer.clock.advance(LOOK_S + 1)
+    viewer.live.add(packets[2])
+    assert len(viewer.sent) == 1
+
+
+def test_a_lost_camera_cannot_be_joined_until_its_next_keyframe_and_a_new_header_is_sent(film):
+    info, packets = film
+    viewer = Viewer()
+    with pytest.raises(Unavailable):
+        viewer.live.start()
+    with pytest.raises(Unavailable):
+        viewer.live.last_key()
+    viewer.live.begin(info)
+    for packet in packets[:5]:
+        viewer.live.add(packet)
+    viewer.live.start()
+    viewer.live.end("the camera closed the connection")
+    assert viewer.live.last_key() == (info, packets[0])
+    viewer.live.begin(info)
+    assert viewer.sent == []
+    viewer.live.begin(info._replace(width=640))
+    assert viewer.sent == [(FragmentKind.INIT, info.init)]
+    with pytest.raises(Unavailable):
+        viewer.live.start()
+
+
+def test_a_still_is_a_jpeg_of_the_whole_picture(film):
+    info, packets = film
+    data = still(info, packets[20])
+    assert data[:2] == b"\xff\xd8"
+    with av.open(io.BytesIO(data), format="mjpeg") as container:
+        frame = next(container.decode(video=0))
+    assert (frame.width, frame.height) == (768, 576)
+    with pytest.raises(Unavailable):
+        still(info, packets[20]._replace(sample=b"\x00\x00\x00\x04\x65\x88\x80\x00"))

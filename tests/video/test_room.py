@@ -1,0 +1,142 @@
+"""The whole room on real streams: what it publishes, shows, records, and how it ends."""
+
+import asyncio
+import io
+import json
+import time
+
+import av
+import pytest
+
+from safecity.clock import SystemClock
+from safecity.config import VideoSection
+from safecity.errors import Configuration, NotFound
+from safecity.model.observation import Observation, ObservationKind, pack, unpack
+from safecity.model.source import CameraState
+from safecity.simulator.camera import Fault
+from safecity.simulator.camera_data import SCENES, demo_cameras, film_path
+from safecity.video.camera import Zone
+from safecity.video.custody import verify
+from safecity.video.index import FileEntry
+from safecity.video.live import FragmentKind
+from safecity.video.room import MAX_CAMERAS, VideoRoom
+from safecity.video.session import Backoff
+
+from .conftest import PLACE, CameraStreet
+
+EVERYWHERE = Zone(name="everywhere", polygon=((0, 0), (1, 0), (1, 1), (0, 1)), min_dwell_s=0.4)
+SETTINGS = VideoSection(min_free_mb=0, rtsp_timeout_s=1.0)
+
+
+async def until(condition, what: str, limit_s: float = 25.0) -> None:
+    end_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end_s, f"waited {limit_s} s for {what}"
+        await asyncio.sleep(0.05)
+
+
+class Told:
+    """What a room published; the first attempts fail, as a bus that is not up yet."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.observations: list[Observation] = []
+        self._failures = failures
+
+    async def publish(self, observation: Observation) -> None:
+        if self._failures:
+            self._failures -= 1
+            raise ConnectionError("no bus")
+        self.observations += unpack(pack([observation]))
+
+    def states(self, camera_id: str) -> list[str]:
+        return [
+            o.detail["state"]
+            for o in self.observations
+            if o.kind is ObservationKind.DEVICE and o.source_id == camera_id
+        ]
+
+    def intrusions(self) -> list[Observation]:
+        return [o for o in self.observations if o.kind is ObservationKind.VIDEO]
+
+
+async def test_a_room_records_watches_shows_and_tells(street: CameraStreet, tmp_path):
+    told = Told(failures=1)
+    entries = []
+    configs = [street.config(0, zones=(EVERYWHERE,)), street.config(1, password="wrong")]
+    room = VideoRoom(
+        configs,
+        tmp_path,
+        told.publish,
+        SystemClock(),
+        settings=SETTINGS,
+        on_entry=entries.append,
+        backoff=Backoff(first_s=0.05, limit_s=0.2, refused_s=0.2),
+    )
+    pieces: list[tuple[str, FragmentKind, bytes]] = []
+    room.on_fragment(lambda *piece: pieces.append(piece))
+    await room.start()
+    try:
+        await until(lambda: "live" in told.states("cam-0"), "a live camera")
+        await until(lambda: told.states("cam-1")[-1:] == ["refused"], "a refused camera")
+        start = await room.live_start("cam-0")
+        await until(lambda: len(pieces) > 5, "live fragments")
+        data = start.init + b"".join(start.fragments) + b"".join(piece for _, _, piece in pieces)
+        with av.open(io.BytesIO(data)) as container:
+            assert sum(1 for _ in container.decode(video=0)) > 5
+        assert (await room.still("cam-0"))[:2] == b"\xff\xd8"
+        with pytest.raises(NotFound):
+            await room.still("cam-9")
+        await until(told.intrusions, "an intrusion")
+        states = {camera.id: camera for camera in room.cameras()}
+        assert states["cam-0"].state is CameraState.LIVE
+        assert states["cam-0"].recording
+        assert states["cam-1"].state_reason == "wrong user or password"
+        street.set_fault(0, Fault.DROP)
+        await until(lambda: told.states("cam-0")[-1] == "lost", "the loss")
+        figures = room.figures()[0]
+        assert figures.packets > 0
+        assert figures.outages == 1
+    finally:
+        await room.stop()
+    event = told.intrusions()[0]
+    assert event.source_id == "cam-0"
+    assert event.property == "zone_intrusion"
+    assert event.detail["why"].startswith("person entered zone 'everywhere' (score 0.")
+    assert event.detail["class"] == "person"
+    assert 0.35 <= event.value <= 1
+    assert (event.lon, event.lat) == (PLACE.lon, PLACE.lat)
+    assert abs((event.receive_time - event.event_time).total_seconds()) < 10
+    assert len([entry for entry in entries if isinstance(entry, FileEntry)]) == 1
+    assert verify("cam-0", tmp_path / "cam-0").is_whole
+    assert "Xk3" not in json.dumps([str(o) for o in told.observations])
+
+
+async def test_recording_goes_on_when_nobody_takes_the_events(street: CameraStreet, tmp_path):
+    async def never(observation: Observation) -> None:
+        raise ConnectionError("no bus")
+
+    room = VideoRoom([street.config(1)], tmp_path, never, SystemClock(), settings=SETTINGS)
+    await room.start()
+    await until(lambda: room.figures()[0].recorded_octets > 0, "a fragment on disk")
+    began = time.monotonic()
+    await room.stop()
+    assert time.monotonic() - began < 5
+    assert verify("cam-1", tmp_path / "cam-1").files == 1
+
+
+def test_a_room_has_a_limit_and_ids_are_its_own(street: CameraStreet, tmp_path):
+    config = street.config(0)
+    for configs in ([config] * 2, [config] * (MAX_CAMERAS + 1)):
+        with pytest.raises(Configuration):
+            VideoRoom(configs, tmp_path, Told().publish, SystemClock())
+
+
+def test_demo_cameras_come_in_pairs_with_accounts_of_their_own():
+    served, told = demo_cameras([PLACE] * 5, "viewer", [f"secret-{n}" for n in range(5)], port=8554)
+    assert [camera.path for camera in served] == [f"/cam/{n}" for n in range(1, 6)]
+    assert [config.zones for config in told] == [SCENES[n % 2].zones for n in range(5)]
+    assert len({camera.offset_s for camera in served}) == 5
+    assert all(
+        config.simulated and config.address().endswith(f":8554/cam/{n + 1}") for n, config in enumerate(told)
+    )
+    assert film_path().exists()
