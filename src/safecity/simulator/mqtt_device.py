@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -15,6 +15,10 @@ KEEPALIVE_S: Final = 30
 MAX_HELD: Final = 500
 """Readings that a device keeps until the broker has acknowledged them; more are refused."""
 MAX_UNANSWERED: Final = 20
+
+
+class _Socket(Protocol):
+    def fileno(self) -> int: ...
 
 
 class MqttDevice:
@@ -89,15 +93,15 @@ class MqttDevice:
     def _on_publish(self, *_: object) -> None:
         self._on_acknowledged()
 
-    def _on_socket_open(self, _c: object, _u: object, sock: mqtt.SocketLike) -> None:
+    def _on_socket_open(self, _c: object, _u: object, sock: _Socket) -> None:
         self._loop.add_reader(sock.fileno(), self._client.loop_read)
 
-    def _on_socket_close(self, _c: object, _u: object, sock: mqtt.SocketLike) -> None:
+    def _on_socket_close(self, _c: object, _u: object, sock: _Socket) -> None:
         self._loop.remove_reader(sock.fileno())
         self._loop.remove_writer(sock.fileno())
 
-    def _on_socket_register_write(self, _c: object, _u: object, sock: mqtt.SocketLike) -> None:
+    def _on_socket_register_write(self, _c: object, _u: object, sock: _Socket) -> None:
         self._loop.add_writer(sock.fileno(), self._client.loop_write)
 
-    def _on_socket_unregister_write(self, _c: object, _u: object, sock: mqtt.SocketLike) -> None:
+    def _on_socket_unregister_write(self, _c: object, _u: object, sock: _Socket) -> None:
         self._loop.remove_writer(sock.fileno())

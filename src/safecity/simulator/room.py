@@ -226,7 +226,7 @@ class SimulatedCity:
                 await self._happen(happening, group)
 
     async def _until_noticed(self) -> None:
-        """Wait until somebody would notice an event: the server answers, and (or 15 s later) all sensors do."""
+        """Wait until somebody would notice an event: the server answers and the sensors are there."""
         while not self._room_feed.ready:  # noqa: ASYNC110 - a mirror has no event of its own
             await asyncio.sleep(LOOK_S)
         with contextlib.suppress(TimeoutError):

@@ -27,7 +27,7 @@ class Signal(Noun, frozen=True):
 SIGNALS: Final = {
     "smoke": Signal(base=0.3, wave=0.1, peak_hour=18, noise=0.08, event=20.0, decimals=2),
     "gas_ch4": Signal(base=4.0, wave=1.0, peak_hour=18, noise=0.6, event=14_000.0, decimals=1),
-    "noise": Signal(base=56.0, wave=7.0, peak_hour=15, noise=2.0, event=66.0, decimals=1),
+    "noise": Signal(base=56.0, wave=3.0, peak_hour=15, noise=1.2, event=74.0, decimals=1),
     "pm2_5": Signal(base=14.0, wave=5.0, peak_hour=20, noise=1.5, event=290.0, decimals=1),
     "temperature": Signal(base=8.0, wave=4.0, peak_hour=15, noise=0.15, event=70.0, decimals=1),
     "radiation": Signal(base=0.11, wave=0.01, peak_hour=6, noise=0.01, event=2.5, decimals=3),

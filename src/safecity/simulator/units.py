@@ -94,8 +94,10 @@ class VehicleFleet:
         clock: Clock,
         pace: Pace,
         seed: int,
+        period_s: float = PERIOD_S,
     ) -> None:
-        """Follow `feed`; say commands as `field` and positions as `gateway`."""
+        """Follow `feed`; command as `field`, report positions as `gateway` every `period_s` real seconds."""
+        self._period_s = period_s
         self.vehicles = {unit.id: Vehicle(unit) for unit in units}
         self._roads = roads
         self._feed = feed
@@ -125,7 +127,7 @@ class VehicleFleet:
                     self._place_where_last_seen()
                     self._follow_orders(group)
                 self._report()
-                await asyncio.sleep(PERIOD_S)
+                await asyncio.sleep(self._period_s)
 
     def _place_where_last_seen(self) -> None:
         """Begin where the system last saw each vehicle: a simulation that starts again goes on."""
