@@ -157,16 +157,9 @@ async def test_a_new_start_goes_on_with_the_order_as_the_system_has_it(
 ) -> None:
     place = away(scenario)
     stage = Stage(token)
-    fix = {"unit_id": UNIT, "lon": place.lon, "lat": place.lat, "speed_mps": 0.0, "heading_deg": 0.0}
-    snapshot = {"assignment": [order(UNIT, place, state)]}
-    stage.say(
-        {
-            "type": "snapshot",
-            "seq": 5,
-            "entities": snapshot,
-            "positions": [{**fix, "fix_time": "2026-11-22T09:00:00Z"}],
-        }
-    )
+    positions = [[UNIT, place.lon, place.lat, 0.0, 0.0, 1]]
+    entities = {"assignment": [order(UNIT, place, state)]}
+    stage.say({"type": "snapshot", "seq": 5, "entities": entities, "positions": positions})
     pace = Pace(SystemClock(), 200.0)
     async with driving(demo_city, scenario, token, machines, pace, stage) as field:
         await until(lambda: "clear" in field.said)

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from safecity.model.call import Call
 from safecity.model.incident import Incident
 from safecity.model.journal import EntityKind
-from safecity.model.unit import Assignment, Fix, Unit
+from safecity.model.unit import Assignment, Unit
 from safecity.simulator.api import Token
 
 log = structlog.get_logger()
@@ -33,6 +33,9 @@ _KIND_OF: Final[Mapping[type[Entity], EntityKind]] = {
 }
 
 
+_Fix = tuple[str, float, float, float, float, int]
+
+
 class _Change(msgspec.Struct):
     kind: str
     id: str
@@ -45,7 +48,7 @@ class _Message(msgspec.Struct):
     type: str
     seq: int = 0
     entities: dict[str, list[msgspec.Raw]] = {}
-    positions: list[Fix] = []
+    positions: list[_Fix] = []
     changes: list[_Change] = []
 
 
@@ -53,7 +56,10 @@ _decoder = msgspec.json.Decoder(_Message)
 
 
 class Feed:
-    """What is current, by kind and id. `ready` is true from the first snapshot on."""
+    """What is current, by kind and id. `ready` is true from the first snapshot on.
+
+    last_seen: (lon, lat) of each unit in the last snapshot.
+    """
 
     def __init__(self, url: str, token: Token, rng: random.Random) -> None:
         """Follow the server at `url` (http or https) as the owner of `token`."""
@@ -63,7 +69,7 @@ class Feed:
         self._mirror: dict[str, dict[str, Entity]] = {kind.value: {} for kind in _KIND_OF.values()}
         self._decoders = {kind.value: msgspec.json.Decoder(type_) for type_, kind in _KIND_OF.items()}
         self._seq: int | None = None
-        self.fixes: dict[str, Fix] = {}
+        self.last_seen: dict[str, tuple[float, float]] = {}
         self.ready = False
         self.connects = 0
 
@@ -120,7 +126,7 @@ class Feed:
         for kind, decoder in self._decoders.items():
             found = (decoder.decode(raw) for raw in message.entities.get(kind, ()))
             self._mirror[kind] = {entity.id: entity for entity in found}
-        self.fixes = {fix.unit_id: fix for fix in message.positions}
+        self.last_seen = {unit_id: (lon, lat) for unit_id, lon, lat, *_ in message.positions}
         self.ready = True
 
     def _apply(self, change: _Change) -> None:

@@ -171,16 +171,18 @@ class SimulatedCity:
         }
         if self.operator and self._operator_feed:
             parts |= {"operator feed": self._operator_feed.run, "operator": self.operator.run}
-        async with asyncio.TaskGroup() as group:
-            for name, part in parts.items():
-                group.create_task(_kept_alive(name, part))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, part in parts.items():
+                    group.create_task(_kept_alive(name, part))
+        finally:
+            self._task = None
 
     async def stop(self) -> SimulationReport:
         """Stop everything, wait at most two seconds for what is under way, and return what was done."""
-        if self._task is not None and self._task is not asyncio.current_task():
+        if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
         await self.sensors.stop()
         await self._http.aclose()
         return self.report()

@@ -134,10 +134,10 @@ class VehicleFleet:
         if self._placed:
             return
         self._placed = True
-        for unit_id, fix in self._feed.fixes.items():
+        for unit_id, position in self._feed.last_seen.items():
             vehicle = self.vehicles.get(unit_id)
             if vehicle is not None and vehicle.phase is Phase.FREE:
-                vehicle.position = (fix.lon, fix.lat)
+                vehicle.position = position
                 self._go_home(vehicle)
 
     def _follow_orders(self, group: asyncio.TaskGroup) -> None:
