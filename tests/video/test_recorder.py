@@ -1,9 +1,12 @@
 """Recordings last, prove themselves, and survive a full disk (architecture, what is always true: 1 and 5)."""
 
+import contextlib
 import errno
 import itertools
 import json
 import os
+import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -233,6 +236,51 @@ def test_a_disk_that_fills_inside_a_file_leaves_it_whole(tmp_path, film):
     bench.recorder.end("the program was stopped")
     bench.archive.stop(10)
     assert verify("cam", bench.folder).is_whole
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """Yield a real disk of 1 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk can only be mounted by root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_on_a_real_full_disk_recording_goes_on_over_the_oldest(small_disk, film):
+    info, packets = film
+    bench = Bench(small_disk)
+    bench.recorder.begin(info)
+    for loop in range(6):
+        for packet in shift(packets, 12.0 * loop):
+            bench.recorder.add(packet)
+        bench.clock.advance(12)
+        wait_for(
+            lambda: bench.recorder.storage is StorageState.OK or bench.archive._jobs.empty(), "the archive"
+        )
+    bench.recorder.end("the program was stopped")
+    assert bench.archive.stop(10)
+    assert bench.recorder.counters.disk_errors > 0
+    assert bench.archive.counters.deleted_for_space > 0
+    assert verify("cam", bench.folder).is_whole
+    last = max(entry.end for entry in bench.files())
+    assert last > START + timedelta(seconds=48)
+    # A start on a disk that is full to the last byte deletes what it must, and no more fails.
+    filler = small_disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    (bench.folder / "2026-01-01" / "000000.001Z.mp4").touch()
+    torn = max(bench.folder.glob("*/*.mp4"))
+    torn.rename(torn.with_name("235900.000Z.mp4"))
+    again = Archive(small_disk, EVERYTHING, bench.clock, bench.told.append)
+    found = again.open_camera("cam")
+    assert found.repaired == 1
 
 
 def test_the_oldest_go_by_age_and_by_space_with_a_tombstone(tmp_path, film):

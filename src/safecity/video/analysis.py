@@ -52,7 +52,13 @@ class Analysis:
         self._cost_s = 0.0
         self._wake = threading.Event()
         self._stop = False
+        self._watching = False
         self._thread = threading.Thread(target=self._run, name="analysis", daemon=True)
+
+    @property
+    def is_watching(self) -> bool:
+        """Return whether pictures are looked at: the detector works."""
+        return self._watching
 
     @property
     def watches(self) -> dict[str, CameraWatch]:
@@ -95,6 +101,7 @@ class Analysis:
             # Without its network the room still records and shows; that is worth more than stopping.
             log.exception("the detector cannot be used; cameras are recorded and not watched")
             return
+        self._watching = True
         while not self._stop:
             self._wake.clear()
             watch = self._next()

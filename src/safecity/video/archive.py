@@ -4,6 +4,7 @@ Order for each file: written, file synced, folder synced, entered in the index (
 threads only put work here; the queue is bounded by the disk itself, a job a minute and camera.
 """
 
+import errno
 import heapq
 import os
 import queue
@@ -97,11 +98,31 @@ class Archive:
         return self._directory / camera_id
 
     def open_camera(self, camera_id: str) -> Recovered:
-        """Repair and take over a camera's recordings. Called before `start`. Raises OSError."""
-        found = recover(camera_id, self.folder(camera_id), self._clock)
+        """Repair and take over a camera's recordings. Called before `start`.
+
+        On a full disk the camera's oldest recordings go until there is room for the repair. Raises OSError
+        when the disk refuses for another reason, or nothing is left to delete.
+        """
+        while True:
+            try:
+                found = recover(camera_id, self.folder(camera_id), self._clock)
+                break
+            except OSError as error:
+                if error.errno != errno.ENOSPC or not self._delete_unentered(camera_id):
+                    raise
         for entry in found.files:
             self._keep(entry)
         return found
+
+    def _delete_unentered(self, camera_id: str) -> bool:
+        """Delete a camera's oldest file, whose tombstone the repair writes; return whether there was one."""
+        oldest = min(self.folder(camera_id).glob("*/*.mp4"), default=None)
+        if oldest is None:
+            return False
+        log.warning("the oldest recording goes: the disk is full", camera=camera_id, file=oldest.name)
+        oldest.unlink(missing_ok=True)
+        self.counters.deleted_for_space += 1
+        return True
 
     def start(self) -> None:
         """Begin to work."""

@@ -17,6 +17,7 @@ class CameraFigures(msgspec.Struct, frozen=True, kw_only=True):
     camera_id: str
     state: CameraState
     recording: bool
+    watched: bool
     packets: int
     octets: int
     outages: int

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -84,12 +85,18 @@ class VideoRoom:
         self.outbox_dropped = 0
 
     async def start(self) -> None:
-        """Repair the recordings, then connect to all cameras. Returns at once; states tell how it goes."""
+        """Repair the recordings, then connect to all cameras; states tell how that goes.
+
+        Raises Configuration when the directory cannot be used.
+        """
         self._loop = asyncio.get_running_loop()
-        self._directory.mkdir(parents=True, exist_ok=True)
-        for config in self._configs:
-            found = await asyncio.to_thread(self._archive.open_camera, config.id)
-            self._units[config.id] = self._make_unit(config, found)
+        try:
+            for config in self._configs:
+                found = await asyncio.to_thread(self._archive.open_camera, config.id)
+                self._units[config.id] = self._make_unit(config, found)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise Configuration(f"recordings cannot be kept in {self._directory}: {reason}") from error
         self._archive.start()
         self._analysis.start()
         for unit in self._units.values():
@@ -100,14 +107,19 @@ class VideoRoom:
         """Close all connections and files, and enter them in the index."""
         for unit in self._units.values():
             unit.session.stop()
-        for unit in self._units.values():
-            if not await asyncio.to_thread(unit.session.join, self._settings.rtsp_timeout_s + 1):
-                log.warning("a stream does not end", camera=unit.config.id)
+        await asyncio.to_thread(self._join_sessions)
         await asyncio.to_thread(self._analysis.stop, 2.0)
         await asyncio.to_thread(self._archive.stop, 5.0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _join_sessions(self) -> None:
+        """Wait for all streams together, at most as long as one silent camera may hold its thread."""
+        end_s = self._clock.monotonic_s() + self._settings.rtsp_timeout_s + 0.5
+        for unit in self._units.values():
+            if not unit.session.join(max(end_s - self._clock.monotonic_s(), 0.0)):
+                log.warning("a stream does not end", camera=unit.config.id)
 
     def cameras(self) -> list[Camera]:
         """Return all cameras as people may see them, with their present states."""
@@ -259,6 +271,7 @@ class _Unit:
         self.session = session
         self.live = live
         self._recorder = recorder
+        self._analysis = analysis
         self._watch = analysis.watches[config.id]
         self._said: tuple[CameraState, str, bool] | None = None
         self._since = now
@@ -288,6 +301,7 @@ class _Unit:
             camera_id=self.config.id,
             state=self.session.state[0],
             recording=self._recorder.is_recording,
+            watched=self._analysis.is_watching,
             packets=stream.packets,
             octets=stream.octets,
             outages=stream.outages,
