@@ -134,9 +134,9 @@ class Fusion:
         for change in feed.changes:
             self._change(change)
 
-    def resync(self, incidents: Iterable[Incident]) -> None:
-        """Take in all open incidents anew, after changes may have been missed."""
-        incidents = list(incidents)
+    def resync(self, incidents: Sequence[Incident], sources: Iterable[Source | Camera] = ()) -> None:
+        """Take in all open incidents anew, and changed sources, after changes may have been missed."""
+        self._learn_sources(sources, self._clock.now().timestamp())
         for incident_id in self._linker.replace(incidents):
             self._closed(incident_id)
         for incident in incidents:

@@ -87,7 +87,7 @@ def of_silence(rule: SilenceRule, silent: Sequence[Silent]) -> Finding:
     last = datetime.fromtimestamp(first.last_s, UTC)
     return Finding(
         rule=rule,
-        observation_id=derived_id("silence", *names, last.isoformat()),
+        observation_id=derived_id("silence", *names, last.isoformat(), due.isoformat()),
         kind=ObservationKind.DEVICE,
         origin=first.origin if len(silent) == 1 else _many(silent),
         event_time=due,

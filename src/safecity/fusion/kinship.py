@@ -17,11 +17,11 @@ SHARE: Final[Mapping[T, float]] = MappingProxyType(
         T.CRIME: 0.20,
         T.INTRUSION: 0.03,
         T.FLOOD: 0.005,
-        T.AIR_QUALITY: 0.005,
+        T.AIR_QUALITY: 0.001,
         T.NOISE: 0.05,
         T.HEAT: 0.005,
         T.DEVICE_FAULT: 0.03,
-        T.OTHER: 0.105,
+        T.OTHER: 0.109,
     }
 )
 """Share of each type among unrelated incidents of a day: our assumption, in the proportions of published
@@ -30,7 +30,7 @@ SHARE: Final[Mapping[T, float]] = MappingProxyType(
 SAME: Final = 0.80
 """Probability that a second report of one incident comes as the same type."""
 
-_RELATED: Final = (
+_RELATED: Final[tuple[tuple[T, T, float], ...]] = (
     (T.FIRE_BUILDING, T.FIRE_OTHER, 0.25),
     (T.FIRE_BUILDING, T.HEAT, 0.20),
     (T.FIRE_BUILDING, T.GAS, 0.08),
@@ -66,7 +66,7 @@ REACH_SIGMA_M: Final[Mapping[T, float]] = MappingProxyType(
 """Standard deviation, in metres and each direction, of where people and sensors place one incident of a type
 although they know their own place exactly: a patient is a point, bad air is a district. Our assumption."""
 
-_BOTH: Final = {
+_BOTH: Final[dict[tuple[T, T], float]] = {
     **{(kind, kind): SAME for kind in T if kind is not T.DEVICE_FAULT},
     **{(a, b): p for a, b, p in _RELATED},
     **{(b, a): p for a, b, p in _RELATED},

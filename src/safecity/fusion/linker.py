@@ -233,5 +233,5 @@ def _first_reason(nearest: Candidate | None, report: Report) -> Reason:
     return Reason(
         code=ReasonCode.FIRST_REPORT,
         params={"distance_m": float(apart_m), "type": nearest.type.value},
-        text=f"First report: the open incident {apart_m} m away ({_words(nearest.type)}) is too unlikely the same",
+        text=f"First report: too far from the open {_words(nearest.type)}, {apart_m} m away, to be the same",
     )

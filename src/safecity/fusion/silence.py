@@ -38,7 +38,7 @@ class SilenceWatch:
         self._again_s: dict[str, float] = {}
         self._entry_s: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
-        self._gathered: list[Silent] = []
+        self._gathered: dict[str, Silent] = {}
 
     def watch(self, origins: Iterable[Origin], now_s: float) -> None:
         """Watch sources that have a rhythm, as if heard now unless they were heard before."""
@@ -60,6 +60,7 @@ class SilenceWatch:
         if source_id in self._silent:
             self._silent.discard(source_id)
             self._again_s.pop(source_id, None)
+            self._gathered.pop(source_id, None)
             self._look(source_id, self._due_s(self._watched[source_id]))
 
     def restore(self, source_id: str) -> None:
@@ -75,7 +76,7 @@ class SilenceWatch:
     @property
     def next_due_s(self) -> float:
         """When something must be looked at next, in seconds since 1970; infinite when nothing is watched."""
-        gathered_s = min((silent.due_s for silent in self._gathered), default=NEVER) + self._rule.gather_s
+        gathered_s = min((s.due_s for s in self._gathered.values()), default=NEVER) + self._rule.gather_s
         return min(self._heap[0][0] if self._heap else NEVER, gathered_s)
 
     def due(self, until_s: float) -> list[Silent]:
@@ -88,11 +89,11 @@ class SilenceWatch:
             entry_s, source_id = heapq.heappop(self._heap)
             if self._entry_s.get(source_id) == entry_s:
                 self._judge(source_id, until_s)
-        self._gathered = [silent for silent in self._gathered if silent.origin.id in self._silent]
-        if not self._gathered or until_s < min(s.due_s for s in self._gathered) + self._rule.gather_s:
+        gathered = sorted(self._gathered.values(), key=lambda s: (s.due_s, s.origin.id))
+        if not gathered or until_s < gathered[0].due_s + self._rule.gather_s:
             return []
-        found, self._gathered = sorted(self._gathered, key=lambda s: (s.due_s, s.origin.id)), []
-        return found
+        self._gathered.clear()
+        return gathered
 
     def _judge(self, source_id: str, until_s: float) -> None:
         origin, last_s = self._watched[source_id], self._last_s[source_id]
@@ -100,12 +101,12 @@ class SilenceWatch:
         if source_id in self._silent:
             again_s = self._again_s.pop(source_id, NEVER)
             if again_s <= until_s:
-                self._gathered.append(Silent(origin, last_s, again_s))
+                self._gathered[source_id] = Silent(origin, last_s, again_s)
         elif due_s > until_s:
             self._look(source_id, due_s)
         else:
             self._silent.add(source_id)
-            self._gathered.append(Silent(origin, last_s, due_s))
+            self._gathered[source_id] = Silent(origin, last_s, due_s)
 
     def _look(self, source_id: str, at_s: float) -> None:
         self._entry_s[source_id] = at_s
