@@ -21,7 +21,7 @@ from safecity.bus.subjects import ROLE_STATUS
 from safecity.config import Settings, load
 from safecity.deployment import Folder, RunFile, free_port, internal_nats_url
 from safecity.errors import Configuration, SafeCityError
-from safecity.roles import Role
+from safecity.roles import Role, stop_within_s
 from safecity.store import engine as postgres_engine
 from safecity.supervisor import Program, Supervisor, accepts
 
@@ -31,6 +31,8 @@ Say = Callable[[str], None]
 
 CITY_ROLES: Final = (Role.INTAKE, Role.FUSION, Role.OPERATIONS, Role.DISPATCH, Role.VIDEO, Role.WEB)
 POSTGRES, NATS = "postgresql", "nats"
+ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+"""Many processes share few cores: no library starts a pool of threads or heaps for itself."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,11 +254,8 @@ def _role_program(folder: Folder, run: RunFile, role: Role, supervisor: Supervis
         command=_program(folder, "run", role),
         log_path=folder.logs / f"{role}.log",
         ready=ready,
-        environment={
-            "NUMBA_CACHE_DIR": str(folder.root / "cache"),
-            "OPENBLAS_NUM_THREADS": "1",
-            "MALLOC_ARENA_MAX": "2",
-        },
+        environment=ENVIRONMENT,
+        stop_within_s=stop_within_s(role) + 0.5,
     )
 
 

@@ -23,6 +23,10 @@ log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
 STOP_S = 1.5
+"""How long a role may take to end in good order; the whole tree ends within 5 s."""
+
+SIMULATOR_STOP_S = 3.5
+"""The simulated city first waits for what it sent, so that it can say what was acknowledged."""
 
 
 class Role(StrEnum):
@@ -221,16 +225,22 @@ async def run_role(role: Role, folder: Folder) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        work = asyncio.ensure_future(MAINS[role](at))
+        # Connected before the rooms are imported: that holds the loop up for seconds on a slow machine.
         beat = asyncio.create_task(_heartbeat(at, await at.bus("status")))
+        work = asyncio.ensure_future(MAINS[role](at))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
         for task in (beat, stopped, work):
             if task is not work or not work.done():
                 task.cancel()
-        await asyncio.wait({work, beat}, timeout=STOP_S)
+        await asyncio.wait({work, beat}, timeout=stop_within_s(role))
         if work.done() and not work.cancelled():
             work.result()
+
+
+def stop_within_s(role: Role) -> float:
+    """Return how many seconds a role may take to end in good order."""
+    return SIMULATOR_STOP_S if role is Role.SIMULATOR else STOP_S
 
 
 async def _heartbeat(at: Surroundings, bus: Bus) -> None:

@@ -15,9 +15,6 @@ from safecity.errors import Unavailable
 
 log = structlog.get_logger()
 
-STOP_S = 2.0
-"""How long a process may take to end by itself; the whole tree ends within 5 s."""
-
 BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 STEADY_S = 10.0
 """A process that ran this long starts its next backoff from the beginning."""
@@ -41,7 +38,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     """One process to keep running.
 
     ready: asked every 50 ms after the start until true. stop_signal: asks it to end in good order.
-    before: run before each start, for example to clear a stale lock.
+    before: run before each start, for example to clear a stale lock. stop_within_s: how long it may take to
+    end by itself before it is killed.
     """
 
     name: str
@@ -53,6 +51,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     stop_signal: int = signal.SIGTERM
     before: Callable[[], None] | None = None
     ready_within_s: float = 60.0
+    stop_within_s: float = 2.0
 
 
 class Child:
@@ -97,7 +96,7 @@ class Child:
             return
         _signal(process, self.program.stop_signal)
         try:
-            await asyncio.wait_for(process.wait(), STOP_S)
+            await asyncio.wait_for(process.wait(), self.program.stop_within_s)
         except TimeoutError:
             log.warning("killed, because it did not stop", process=self.program.name)
             _signal_group(process, signal.SIGKILL)

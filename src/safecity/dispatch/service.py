@@ -1,6 +1,8 @@
 """The dispatch role: answers requests for a recommendation over the bus."""
 
 import asyncio
+import contextlib
+import threading
 
 import msgspec
 import structlog
@@ -44,9 +46,21 @@ class DispatchService:
 
     async def run(self) -> None:
         """Answer until cancelled."""
-        await asyncio.to_thread(self._room.warm)
+        await self._warm()
         await self._bus.serve(RECOMMEND, self._answer)
         await asyncio.Event().wait()
+
+    async def _warm(self) -> None:
+        # A thread that the process need not wait for: compiling takes seconds, stopping must not.
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def warm() -> None:
+            self._room.warm()
+            with contextlib.suppress(RuntimeError):  # the loop ended before the compiler
+                loop.call_soon_threadsafe(done.set)
+
+        threading.Thread(target=warm, daemon=True, name="warm-up").start()
+        await done.wait()
 
     async def recommend(self, incident_id: str) -> Recommendation:
         """Return the recommendation for a stored incident; raises NotFound when there is none."""
