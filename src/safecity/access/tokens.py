@@ -92,9 +92,20 @@ async def machine_of(database: Database, token: str) -> Actor | None:
             "SELECT name, roles FROM machine_token WHERE token_hash = $1 AND disabled_at IS NULL",
             token_hash(token),
         )
-    if row is None:
-        return None
-    return Actor(id=row["name"], name=row["name"], roles=roles_from(row["roles"]), kind=ActorKind.MACHINE)
+    return None if row is None else _machine(row["name"], row["roles"])
+
+
+async def machine_by_name(database: Database, name: str) -> Actor | None:
+    """Return the machine of this name as it may come in now, or None."""
+    async with database.reading() as tx:
+        stored = await tx.connection.fetchval(
+            "SELECT roles FROM machine_token WHERE name = $1 AND disabled_at IS NULL", name
+        )
+    return None if stored is None else _machine(name, stored)
+
+
+def _machine(name: str, stored: Iterable[str]) -> Actor:
+    return Actor(id=name, name=name, roles=roles_from(stored), kind=ActorKind.MACHINE)
 
 
 def roles_from(stored: Iterable[str]) -> frozenset[Role]:

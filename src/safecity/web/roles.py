@@ -1,0 +1,114 @@
+"""Which roles live: each says so every second on the bus."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from safecity.clock import Clock
+from safecity.model.base import Noun
+
+SILENT_S: Final = 5.0
+"""A role that was not heard for this long is down; it says something every second."""
+
+STARTING_S: Final = 60.0
+"""How long an expected role may take until its first word."""
+
+FORGET_S: Final = 300.0
+"""A role that nobody expects and that fell silent is forgotten then."""
+
+RATE_OVER_S: Final = 5.0
+
+
+class RoleState(StrEnum):
+    """How a role is."""
+
+    RUNNING = "running"
+    STARTING = "starting"
+    DOWN = "down"
+
+
+class Heartbeat(Noun, frozen=True):
+    """What a role says of itself. Counters whose name ends in _total only grow while the process lives."""
+
+    role: str
+    pid: int
+    at: datetime
+    counters: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class _Heard:
+    def __init__(self) -> None:
+        self.beats: dict[int, tuple[float, Heartbeat]] = {}
+
+
+class RoleWatch:
+    """Remembers the last word of every process of every role."""
+
+    def __init__(self, clock: Clock, expected: Sequence[str]) -> None:
+        """Wait for the `expected` roles from now on."""
+        self._clock = clock
+        self._expected = tuple(expected)
+        self._began_s = clock.monotonic_s()
+        self._heard: dict[str, _Heard] = {}
+        self._samples: dict[tuple[str, int], deque[tuple[float, float]]] = {}
+
+    def hear(self, data: bytes) -> None:
+        """Take in a heartbeat; raises msgspec.ValidationError when it is none."""
+        beat = msgspec.json.decode(data, type=Heartbeat)
+        now_s = self._clock.monotonic_s()
+        self._heard.setdefault(beat.role, _Heard()).beats[beat.pid] = (now_s, beat)
+        if "readings_total" in beat.counters:
+            samples = self._samples.setdefault((beat.role, beat.pid), deque())
+            samples.append((now_s, beat.counters["readings_total"]))
+            while samples[0][0] < now_s - RATE_OVER_S:
+                samples.popleft()
+
+    def states(self) -> dict[str, RoleState]:
+        """Return how every expected or heard role is."""
+        now_s = self._clock.monotonic_s()
+        self._forget(now_s)
+        return {role: self._state(role, now_s) for role in sorted({*self._expected, *self._heard})}
+
+    def counters(self) -> Mapping[str, dict[str, float]]:
+        """Return the counters of every role, summed over its living processes."""
+        now_s = self._clock.monotonic_s()
+        summed: dict[str, dict[str, float]] = {}
+        for role, heard in self._heard.items():
+            total = summed.setdefault(role, {})
+            for at_s, beat in heard.beats.values():
+                if now_s - at_s <= SILENT_S:
+                    for name, value in beat.counters.items():
+                        total[name] = total.get(name, 0.0) + value
+        return summed
+
+    def readings_per_s(self) -> float:
+        """Return how many readings all roles together took in a second, over the last seconds."""
+        now_s = self._clock.monotonic_s()
+        rate = 0.0
+        for samples in self._samples.values():
+            if len(samples) > 1 and now_s - samples[-1][0] <= SILENT_S:
+                (first_s, first), (last_s, last) = samples[0], samples[-1]
+                if last_s > first_s:
+                    rate += max(0.0, last - first) / (last_s - first_s)
+        return round(rate, 1)
+
+    def _state(self, role: str, now_s: float) -> RoleState:
+        heard = self._heard.get(role)
+        if heard is None:
+            return RoleState.STARTING if now_s - self._began_s < STARTING_S else RoleState.DOWN
+        newest_s = max(at_s for at_s, _ in heard.beats.values())
+        return RoleState.RUNNING if now_s - newest_s <= SILENT_S else RoleState.DOWN
+
+    def _forget(self, now_s: float) -> None:
+        for role, heard in list(self._heard.items()):
+            for pid, (at_s, _) in list(heard.beats.items()):
+                others = len(heard.beats) > 1 or role not in self._expected
+                if now_s - at_s > FORGET_S and others:
+                    del heard.beats[pid]
+                    self._samples.pop((role, pid), None)
+            if not heard.beats:
+                del self._heard[role]
