@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from engines import NatsServer, PostgresServer
 from safecity.bus.connection import Bus
+from safecity.city import City
 from safecity.clock import ManualClock
 from safecity.store.database import Database
 from safecity.store.observations import ensure_partitions
@@ -48,3 +50,20 @@ async def bus(nats_server: NatsServer) -> AsyncIterator[Bus]:
     opened = await nats_server.ready()
     yield opened
     await opened.close()
+
+
+DEMO_PBF = Path(__file__).parents[1] / "src/safecity/simulator/data/neubrandenburg.osm.pbf"
+
+
+@pytest.fixture(scope="session")
+def demo_pbf() -> Path:
+    """The OpenStreetMap file that the program brings."""
+    return DEMO_PBF
+
+
+@pytest.fixture(scope="session")
+def demo_city(tmp_path_factory: pytest.TempPathFactory) -> City:
+    """The city that the program brings, imported once for the whole test run."""
+    from safecity.city.importer import import_city
+
+    return import_city(DEMO_PBF, tmp_path_factory.mktemp("cities") / "demo", progress=lambda _: None)

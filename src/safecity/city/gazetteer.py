@@ -73,6 +73,7 @@ _NAMED_KEYS: Final = (
 )
 _ALIAS_KEYS: Final = ("name:en", "name:ru", "name:uz", "int_name", "alt_name", "short_name", "old_name")
 _SAME_PLACE_M: Final = 60.0
+_SAME_LOCALITY_M: Final = 1000.0
 _STREET_GAP_M: Final = 1500.0
 
 LOCALITY_RANK: Final[Mapping[str, int]] = {
@@ -187,12 +188,13 @@ def _middle(group: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _distinct(entries: list[Entry]) -> list[Entry]:
-    """Drop an entry within 60 m of an earlier one of its kind and name: a node inside its own building."""
+    """Drop an entry near an earlier one of its kind and name: a node inside its own building or village."""
     kept: list[Entry] = []
     by_name: dict[tuple[EntryKind, str], list[Entry]] = defaultdict(list)
     for entry in entries:
         twins = by_name[entry.kind, entry.name]
-        if entry.kind is EntryKind.HYDRANT or all(_apart_m(entry, twin) > _SAME_PLACE_M for twin in twins):
+        near_m = _SAME_LOCALITY_M if entry.kind is EntryKind.LOCALITY else _SAME_PLACE_M
+        if entry.kind is EntryKind.HYDRANT or all(_apart_m(entry, twin) > near_m for twin in twins):
             twins.append(entry)
             kept.append(entry)
     return kept

@@ -71,7 +71,7 @@ def _write_city(source: Path, folder: Path, name: str | None, progress: Progress
     roads, places = RoadCollector(), GazetteerCollector()
     with TemporaryDirectory(dir=folder, prefix="layers-") as layer_folder:
         with BasemapWriter(Path(layer_folder)) as basemap:
-            _read(source, _Reader(roads, places, basemap), progress)
+            read_into(source, Reader(roads, places, basemap), progress)
         progress("building the road graph")
         graph, dropped = roads.build()
         graph.save(folder / ROADS_FOLDER)
@@ -102,20 +102,23 @@ def _write_city(source: Path, folder: Path, name: str | None, progress: Progress
     _log.info("city_imported", name=title, **{key.replace(" ", "_"): n for key, n in counts.items()})
 
 
-class _Reader:
+class Reader:
     """Hands every tagged object of the file to the three collectors."""
 
     def __init__(self, roads: RoadCollector, places: GazetteerCollector, basemap: BasemapWriter) -> None:
+        """Hand on to these."""
         self._roads = roads
         self._places = places
         self._basemap = basemap
 
     def node(self, node: "osmium.osm.Node") -> None:
+        """Take a node: signal, barrier, sign, named place, address."""
         tags = dict(node.tags)
         self._roads.node(node.id, tags)
         self._at_point(f"n{node.id}", node.lon, node.lat, tags)
 
     def way(self, way: "osmium.osm.Way") -> None:
+        """Take a way: line on the map, road, street name."""
         tags = dict(way.tags)
         self._basemap.way(way, tags)
         if "highway" not in tags:
@@ -131,6 +134,7 @@ class _Reader:
             self._places.street(tags["name"], middle.lon or 0.0, middle.lat or 0.0)
 
     def area(self, area: "osmium.osm.Area") -> None:
+        """Take an area, closed way or multipolygon: polygon on the map, named place or address."""
         tags = dict(area.tags)
         self._basemap.area(area, tags)
         if not any(key in tags for key in _POINT_KEYS):
@@ -150,7 +154,8 @@ _PROGRESS_EVERY: Final = 250_000
 _POINT_KEYS: Final = ("name", "place", "amenity", "emergency", "railway", "addr:housenumber")
 
 
-def _read(source: Path, reader: _Reader, progress: Progress) -> None:
+def read_into(source: Path, reader: Reader, progress: Progress) -> None:
+    """Hand every tagged object of the file to `reader`; raises Invalid when the file is not whole."""
     try:
         processor = osmium.FileProcessor(str(source)).with_areas(osmium.filter.EmptyTagFilter())
         for number, thing in enumerate(processor.with_filter(osmium.filter.EmptyTagFilter()), start=1):
@@ -164,10 +169,10 @@ def _read(source: Path, reader: _Reader, progress: Progress) -> None:
             if number % _PROGRESS_EVERY == 0:
                 progress(f"read {number:,} tagged objects")
     except (RuntimeError, ValueError, UnicodeDecodeError) as error:
-        raise Invalid(
-            f"{source.name} is not a whole OpenStreetMap file ({error}); "
-            "download it again and compare its checksum"
-        ) from error
+        remedy = "download it again and compare its checksum"
+        if "out of order" in str(error):
+            remedy = "its objects must be sorted, for example with 'osmium sort'"
+        raise Invalid(f"{source.name} is not a whole OpenStreetMap file ({error}); {remedy}") from error
 
 
 def _check_source(source: Path) -> None:

@@ -106,13 +106,11 @@ class RoadCollector:
         """
         if not self._run_start:
             raise Invalid("the file holds no road that a vehicle may use; take an extract with its highways")
-        points = _densified(
-            _Points(
-                ref=np.array(self._ref, dtype=np.int64),
-                lon=np.array(self._lon),
-                lat=np.array(self._lat),
-                run=np.repeat(np.arange(len(self._run_start)), np.diff([*self._run_start, len(self._ref)])),
-            )
+        drawn = _Points(
+            ref=np.array(self._ref, dtype=np.int64),
+            lon=np.array(self._lon),
+            lat=np.array(self._lat),
+            run=np.repeat(np.arange(len(self._run_start)), np.diff([*self._run_start, len(self._ref)])),
         )
         runs = _Runs(
             road_class=np.array(self._run_class, dtype=np.uint8),
@@ -120,7 +118,7 @@ class RoadCollector:
             backward_kmh=np.array(self._run_backward_kmh),
             street=np.array(self._run_street, dtype=np.int32),
         )
-        edges = _cut(points, np.fromiter(self._signals, dtype=np.int64))
+        points, edges = _cut(drawn, np.fromiter(self._signals, dtype=np.int64))
         return _assemble(points, runs, edges, tuple(self._streets))
 
 
@@ -163,31 +161,13 @@ def _step_m(points: _Points) -> Floats:
     return step
 
 
-def _densified(points: _Points) -> _Points:
-    """Put points on straight pieces that are longer than an arc may be; their references are made up."""
-    pieces = np.maximum(1, np.ceil(_step_m(points) / MAX_ARC_M)).astype(np.int64)
-    target = np.cumsum(pieces) - 1
-    positions = np.arange(int(pieces.sum()))
-    lowest = min(int(points.ref.min()), 0)
-    ref = lowest - 1 - positions
-    ref[target] = points.ref
-    return _Points(
-        ref=ref,
-        lon=np.interp(positions, target, points.lon),
-        lat=np.interp(positions, target, points.lat),
-        run=np.repeat(points.run, pieces),
-    )
-
-
-def _cut(points: _Points, signals: Longs) -> _Edges:
-    """Cut the runs at junctions and ends, then long stretches and loops into shorter ones."""
+def _cut(points: _Points, signals: Longs) -> tuple[_Points, _Edges]:
+    """Cut the runs at junctions and ends, then long stretches and loops into equal shorter ones."""
+    points, vertex = _with_cuts(points, _junctions(points))
     along = np.cumsum(_step_m(points))
-    vertex = _junctions(points)
-    first, last = _between(vertex, points.run)
-    vertex |= _extra_vertices(points, along, first, last)
     first, last = _between(vertex, points.run)
     met = np.concatenate(([0], np.cumsum(np.isin(points.ref, signals))))
-    return _Edges(
+    return points, _Edges(
         first=first,
         last=last,
         length_m=np.maximum(along[last] - along[first], _MIN_ARC_M),
@@ -212,21 +192,32 @@ def _between(vertex: Bools, run: Longs) -> tuple[Longs, Longs]:
     return at[:-1][same], at[1:][same]
 
 
-def _extra_vertices(points: _Points, along: Floats, first: Longs, last: Longs) -> Bools:
-    """Mark the points that cut each stretch into equal parts no longer than allowed, and each loop in two."""
+def _with_cuts(points: _Points, vertex: Bools) -> tuple[_Points, Bools]:
+    """Put vertices (with made-up references) where long stretches and loops are cut."""
+    along = np.cumsum(_step_m(points))
+    first, last = _between(vertex, points.run)
     length = along[last] - along[first]
-    parts = np.maximum(1, np.ceil(length / MAX_ARC_M))
-    parts[points.ref[first] == points.ref[last]] = np.maximum(2, parts[points.ref[first] == points.ref[last]])
-    inside = last - first - 1
-    edge = np.repeat(np.arange(first.shape[0]), inside)
-    offset = np.arange(edge.shape[0]) - np.repeat(np.cumsum(inside) - inside, inside)
-    point = first[edge] + 1 + offset
-    per_m = parts / np.maximum(length, _MIN_ARC_M)
-    part = np.floor((along[point] - along[first[edge]]) * per_m[edge])
-    part_before = np.floor((along[point - 1] - along[first[edge]]) * per_m[edge])
-    extra = np.zeros(points.ref.shape, dtype=np.bool_)
-    extra[point[part != part_before]] = True
-    return extra
+    parts = np.maximum(1, np.ceil(length / MAX_ARC_M)).astype(np.int64)
+    loop = points.ref[first] == points.ref[last]
+    parts[loop] = np.maximum(2, parts[loop])
+    edge = np.repeat(np.arange(first.shape[0]), parts - 1)
+    number = np.arange(edge.shape[0]) - np.repeat(np.cumsum(parts - 1) - (parts - 1), parts - 1) + 1
+    at_m = along[first[edge]] + length[edge] * number / parts[edge]
+    before = np.clip(np.searchsorted(along, at_m), first[edge] + 1, last[edge])
+    share = (at_m - along[before - 1]) / np.maximum(along[before] - along[before - 1], _MIN_ARC_M)
+    share = np.clip(share, 0.0, 1.0)
+    made_up = min(int(points.ref.min()), 0) - 1 - np.arange(edge.shape[0])
+    cut = _Points(
+        ref=np.insert(points.ref, before, made_up),
+        lon=np.insert(points.lon, before, _between_values(points.lon, before, share)),
+        lat=np.insert(points.lat, before, _between_values(points.lat, before, share)),
+        run=np.insert(points.run, before, points.run[before]),
+    )
+    return cut, np.insert(vertex, before, np.ones(edge.shape, dtype=np.bool_))
+
+
+def _between_values(values: Floats, before: Longs, share: Floats) -> Floats:
+    return values[before - 1] * (1 - share) + values[before] * share
 
 
 def _assemble(points: _Points, runs: _Runs, edges: _Edges, streets: tuple[str, ...]) -> tuple[RoadGraph, int]:
@@ -281,7 +272,8 @@ def _largest_component(tail: Longs, head: Longs, size: int) -> tuple[Longs, Long
     Returns the arcs inside it, the new number of each old node (-1 outside), the old number of each new
     node, and how many nodes that arcs touch lie outside.
     """
-    ones = np.ones(tail.shape, dtype=np.int8)
+    ones = np.ones(tail.shape, dtype=np.int32)
+    # From coordinates, so that parallel arcs are summed up: scipy's search never ends on repeated entries.
     _, label = connected_components(
         coo_array((ones, (tail, head)), shape=(size, size)).tocsr(), directed=True, connection="strong"
     )

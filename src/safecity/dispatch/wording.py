@@ -1,8 +1,8 @@
 """The reasons of a recommendation, in numbers for the console's catalogues and in an English sentence.
 
 Params of a pick (`CLOSEST_BY_ROAD`, `ONLY_CAPABLE`, `STALE_POSITION`): capability, travel_time_s, turnout_s
-(0 on the road), arrival_s (their sum), distance_m; runner_up and runner_up_time_s (its arrival) where there is
-one; position_age_s where a position was ever reported (`STALE_POSITION` without it: taken to be at home).
+(0 on the road), arrival_s (their sum), distance_m; runner_up and runner_up_time_s (its arrival) where there
+is one; position_age_s where a position was ever reported (`STALE_POSITION` without it: taken to be at home).
 Params of a shortfall (`NO_UNIT_AVAILABLE`, `NO_ROUTE`): capability, busy, out_of_service, off_duty,
 already_recommended; cut_off (call signs) for `NO_ROUTE`.
 """
