@@ -146,13 +146,10 @@ class FusionRoom:
 
     async def _consume_telemetry(self) -> None:
         async for batch in Reader(self._bus, FUSE_TELEMETRY).batches(TELEMETRY_BATCH):
-            alarms: list[Alarm] = []
             for message in batch:
-                alarms += await self._observe(FUSE_TELEMETRY, message)
-                await asyncio.sleep(0)
-            await self._publish(alarms)
-            for message in batch:
+                await self._publish(await self._observe(FUSE_TELEMETRY, message))
                 await message.ack()
+                await asyncio.sleep(0)
 
     async def _observe(self, durable: Durable, message: Msg) -> list[Alarm]:
         try:

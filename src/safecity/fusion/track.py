@@ -130,12 +130,12 @@ class Track:
         return raised
 
     def _settle(self, value: Value) -> None:
-        at_s, number, _ = value
+        at_s, number, observation = value
         self._settled_s = at_s
         for index, rule in enumerate(self.rules):
-            verdict = rule.verdict(number)
             before = self._base[index]
-            if verdict is Verdict.BEYOND or before is not CALM:
+            if observation is not None or before is not CALM:
+                verdict = rule.verdict(number)
                 self._base[index], _ = step(before, verdict, at_s, for_s=rule.for_s, quiet_s=rule.quiet_s)
 
     def _is_due_again(self, index: int, verdict: Verdict, at_s: float) -> bool:
