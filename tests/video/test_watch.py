@@ -1,11 +1,12 @@
 """Analysis sees what set the gate off from its beginning, and drops frames rather than wait."""
 
+from datetime import UTC, datetime
 from fractions import Fraction
 
 import av
 import numpy as np
 
-from safecity.clock import SystemClock
+from safecity.clock import ManualClock
 from safecity.model.base import Place
 from safecity.video.analysis import SLOWEST_INTERVAL_S, Analysis
 from safecity.video.bitstream import CODECS, VideoPacket, describe, join_sample, split_nals
@@ -60,10 +61,13 @@ def made_film(seconds: int, moves_from_s: float, moves_to_s: float):
     return info, packets
 
 
-def run(info, packets) -> tuple[CameraWatch, Notebook]:
-    watch, notebook = CameraWatch(CONFIG, SystemClock()), Notebook()
+def run(info, packets, waited_s: float = 0.1) -> tuple[CameraWatch, Notebook]:
+    """Analyse `packets`, each after it has waited for `waited_s`."""
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    clock.advance(waited_s)
+    watch, notebook = CameraWatch(CONFIG, clock), Notebook()
     for n, packet in enumerate(packets):
-        watch.process(Waiting(info, packet, n == 0), notebook, INTERVAL_S)
+        watch.process(Waiting(info, packet, n == 0, 0.0), notebook, INTERVAL_S)
     return watch, notebook
 
 
@@ -87,10 +91,19 @@ def test_what_opened_the_gate_is_seen_from_its_beginning_and_for_a_while_after()
     assert not watch.is_active
 
 
+def test_late_pictures_are_decoded_to_catch_up_and_not_looked_at(film):
+    info, packets = film
+    watch, notebook = run(info, packets, waited_s=1.5)
+    # Only what is looked at after the fact, up to the keyframe that opened the gate, is allowed to be old.
+    assert max(notebook.ticks) <= packets[40].ticks
+    assert watch.counters.skipped > 30
+    assert watch.counters.decoded >= len(packets)
+
+
 def test_a_full_mailbox_drops_and_goes_on_at_a_keyframe(film):
     info, packets = film
     counters = WatchCounters()
-    mailbox = Mailbox(counters, limit=30)
+    mailbox = Mailbox(counters, ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), limit=30)
     for packet in packets[:50]:
         mailbox.put(info, packet)
     taken = []
@@ -103,7 +116,7 @@ def test_a_full_mailbox_drops_and_goes_on_at_a_keyframe(film):
 
 def test_a_stream_that_broke_off_goes_on_at_a_keyframe(film):
     info, packets = film
-    mailbox = Mailbox(WatchCounters())
+    mailbox = Mailbox(WatchCounters(), ManualClock(datetime(2026, 1, 1, tzinfo=UTC)))
     for packet in packets[:5]:
         mailbox.put(info, packet)
     mailbox.restart()
@@ -140,7 +153,7 @@ def test_a_slow_detector_is_asked_less_often_and_a_broken_one_stops_nothing(film
         def detect(self, frame):
             raise RuntimeError("no network")
 
-    analysis = Analysis([CONFIG], Broken, lambda *_: None, SystemClock())
+    analysis = Analysis([CONFIG], Broken, lambda *_: None, ManualClock(datetime(2026, 1, 1, tzinfo=UTC)))
     analysis.start()
     for packet in packets:
         analysis.offer("cam", info, packet)

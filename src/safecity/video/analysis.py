@@ -19,7 +19,7 @@ LOOKS_PER_S: Final = 5.0
 """Pictures a second that are looked at closely, when there is power enough."""
 SLOWEST_INTERVAL_S: Final = 1.0
 """Between two looks at most; with fewer, people are lost from one to the next."""
-NICENESS: Final = 10
+NICENESS: Final = 5
 """Analysis gives way to recording when both want the processor."""
 COST_GAIN: Final = 0.1
 
@@ -42,8 +42,8 @@ class Analysis:
 
         make_finder: makes the detector, in the analysis thread: recording doesn't wait for its compilation.
         on_event: called in the analysis thread with the camera's id.
-        core_share: what finding objects may take of one core; on a slow machine pictures are looked at less
-        often, never recorded less.
+        core_share: what finding objects may take of one core, in each of the detector's threads; on a slow
+        machine pictures are looked at less often, never recorded less.
         """
         self._watches = {config.id: CameraWatch(config, clock) for config in configs}
         self._make_finder = make_finder

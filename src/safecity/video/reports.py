@@ -28,6 +28,7 @@ class CameraFigures(msgspec.Struct, frozen=True, kw_only=True):
     lost_packets: int
     disk_errors: int
     frames_dropped: int
+    frames_skipped: int
     frames_decoded: int
     frames_looked_at: int
     detections: int

@@ -312,6 +312,7 @@ class _Unit:
             lost_packets=recorder.lost_packets,
             disk_errors=recorder.disk_errors,
             frames_dropped=watch.dropped,
+            frames_skipped=watch.skipped,
             frames_decoded=watch.decoded,
             frames_looked_at=watch.looked_at,
             detections=watch.detections,

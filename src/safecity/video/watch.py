@@ -5,6 +5,7 @@ are decoded after the fact, so that what set it off is seen from its beginning.
 """
 
 import threading
+import time
 from collections import deque
 from typing import Any, Final, Protocol
 
@@ -25,11 +26,19 @@ HOLD_S: Final = 5.0
 """How long pictures are looked at closely after the last motion."""
 
 
+LATE_S: Final = 1.0
+"""A packet that waited so long for analysis is only decoded, to catch up; that is quick."""
+
+
 class WatchCounters(msgspec.Struct):
-    """What was looked at since the program started; written by its threads, read by anyone."""
+    """What was looked at since the program started; written by its threads, read by anyone.
+
+    dropped: pictures never decoded, for want of room. skipped: decoded, due to be looked at, and too late.
+    """
 
     dropped: int = 0
     decoded: int = 0
+    skipped: int = 0
     looked_at: int = 0
     detections: int = 0
     events: int = 0
@@ -46,19 +55,24 @@ class Finder(Protocol):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A packet on its way to analysis. fresh: packets before it are missing, it is a keyframe."""
+    """A packet on its way to analysis.
+
+    fresh: packets before it are missing, it is a keyframe. queued_s: since when it waits, in monotonic time.
+    """
 
     info: StreamInfo
     packet: VideoPacket
     fresh: bool
+    queued_s: float
 
 
 class Mailbox:
     """Packets between the stream's thread and analysis. Putting never waits; what is too much is dropped."""
 
-    def __init__(self, counters: WatchCounters, limit: int = QUEUE_LIMIT) -> None:
+    def __init__(self, counters: WatchCounters, clock: Clock, limit: int = QUEUE_LIMIT) -> None:
         """Hold at most `limit` packets; drops are counted in `counters`."""
         self._counters = counters
+        self._clock = clock
         self._limit = limit
         self._lock = threading.Lock()
         self._items: deque[Waiting] = deque()
@@ -74,7 +88,7 @@ class Mailbox:
             if self._skipping and not packet.is_key:
                 self._counters.dropped += 1
                 return
-            self._items.append(Waiting(info, packet, self._skipping))
+            self._items.append(Waiting(info, packet, self._skipping, self._clock.monotonic_s()))
             self._skipping = False
 
     def restart(self) -> None:
@@ -100,7 +114,7 @@ class CameraWatch:
         """Watch the zones of `config`."""
         self.config = config
         self.counters = WatchCounters()
-        self.mailbox = Mailbox(self.counters)
+        self.mailbox = Mailbox(self.counters, clock)
         self.cost_s = 0.0
         self._clock = clock
         self._gate = MotionGate()
@@ -122,7 +136,8 @@ class CameraWatch:
         decoder = self._decoder_for(waiting)
         packet = waiting.packet
         if self.is_active:
-            return self._follow(decoder, packet, finder, interval_s)
+            is_late = self._clock.monotonic_s() - waiting.queued_s > LATE_S
+            return self._follow(decoder, packet, finder, interval_s, is_late=is_late)
         if not packet.is_key:
             self._group.append(packet)
             return []
@@ -158,7 +173,13 @@ class CameraWatch:
         return [event for packet in packets for event in self._follow(decoder, packet, finder, interval_s)]
 
     def _follow(
-        self, decoder: PictureDecoder, packet: VideoPacket, finder: Finder, interval_s: float
+        self,
+        decoder: PictureDecoder,
+        packet: VideoPacket,
+        finder: Finder,
+        interval_s: float,
+        *,
+        is_late: bool = False,
     ) -> list[Intrusion]:
         events: list[Intrusion] = []
         for frame in decoder.decode(packet):
@@ -167,6 +188,11 @@ class CameraWatch:
             if film_s < self._next_look_s:
                 continue
             self._next_look_s = max(self._next_look_s + interval_s, film_s + interval_s / 2)
+            if is_late:
+                # Nobody knows whether something still moves: stay attentive until a picture has been seen.
+                self._active_until_s = film_s + HOLD_S
+                self.counters.skipped += 1
+                continue
             time_s = packet.time_s + film_s - (packet.ticks + packet.shift_ticks) / TICKS_PER_S
             if self._gate.look(frame, film_s).active:
                 self._active_until_s = max(self._active_until_s or 0.0, film_s + HOLD_S)
@@ -177,9 +203,9 @@ class CameraWatch:
         return events
 
     def _look(self, frame: Any, film_s: float, time_s: float, finder: Finder) -> list[Intrusion]:
-        started_s = self._clock.monotonic_s()
+        started_s = time.thread_time()
         found = finder.detect(frame)
-        self.cost_s = self._clock.monotonic_s() - started_s
+        self.cost_s = time.thread_time() - started_s
         self.counters.looked_at += 1
         self.counters.detections += len(found.scores)
         tracks = self._tracker.update(found, film_s)
