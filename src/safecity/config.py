@@ -200,11 +200,12 @@ def render(settings: Settings) -> str:
             lines += ["", f"[{section}]"]
             section_open = section
         holder = getattr(settings, section) if section else settings
-        lines += [f"# {EXPLAIN[name]}", f"{key} = {_toml(getattr(holder, key))}"]
+        lines += [f"# {EXPLAIN[name]}", f"{key} = {as_toml(getattr(holder, key))}"]
     return "\n".join(lines).lstrip() + "\n"
 
 
-def _toml(value: object) -> str:
+def as_toml(value: object) -> str:
+    """Return a value as it is written in TOML; passwords in URLs are hidden."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
