@@ -126,6 +126,7 @@ async def test_refusal_tells_nothing_of_who_exists(database: Database, clock: Ma
     refusals = [e for e in await _entries(database) if e.action == "access.sign_in_refused"]
     assert len(refusals) == 2
     assert "Nobody" not in str(refusals)
+    assert {entry.actor for entry in refusals} == {"Malika", "system:access"}
 
 
 async def test_too_many_failures_must_wait(database: Database, clock: ManualClock) -> None:
@@ -228,3 +229,19 @@ async def test_refusal_is_written_once_a_minute(database: Database, clock: Manua
     clock.advance(61)
     await refusals.note(actor, Action.DISPATCH, Object("incident", "i1"), "no")
     assert len(await _entries(database)) == 2
+
+
+@pytest.mark.parametrize("name", ["system:fusion", "unit/1", "GATEWAY-1"])
+async def test_nobody_takes_the_name_of_a_part_or_machine(
+    database: Database, clock: ManualClock, name: str
+) -> None:
+    door = Door(database, clock)
+    await ensure_machine_token(database, "gateway-1", [Role.GATEWAY], "a" * 32)
+    with pytest.raises(Invalid):
+        await _admitted(database, clock, door, name)
+
+
+async def test_no_machine_takes_the_name_of_a_person(database: Database, clock: ManualClock) -> None:
+    await _admitted(database, clock, Door(database, clock))
+    with pytest.raises(Invalid):
+        await ensure_machine_token(database, "malika", [Role.DISPATCHER], "a" * 32)

@@ -8,9 +8,9 @@ from typing import Final
 from safecity.access import sessions
 from safecity.access.limiter import RateLimiter
 from safecity.access.passwords import Hashing, checked_password
-from safecity.access.policy import MACHINE_ROLES, Actor, ActorKind, Role
+from safecity.access.policy import MACHINE_ROLES, Role
 from safecity.access.sessions import NewSession
-from safecity.access.tokens import ACTOR, MAX_TOKEN, new_token, roles_from, token_hash
+from safecity.access.tokens import ACTOR, MAX_TOKEN, NAME_LOCK, new_token, token_hash
 from safecity.clock import Clock
 from safecity.errors import Invalid, NotFound, Unauthenticated
 from safecity.model.base import new_id
@@ -18,13 +18,13 @@ from safecity.store.database import Database
 from safecity.store.transaction import Transaction
 
 LINK_LIVES: Final = timedelta(hours=24)
-NAME_LOCK: Final = 0x5AFEC173
-"""Advisory lock of account creation: two names that differ in case only must not both be made."""
-
 TRIES_PER_NAME: Final = 10
 TRIES_PER_ADDRESS: Final = 30
 WINDOW_S: Final = 300.0
 """Failures within this time; NIST SP 800-63B-4 section 3.2.2 allows at most 100 in a row."""
+
+RESERVED: Final = frozenset(":/")
+"""Characters that only the names of the system's own parts have, such as system:fusion."""
 
 WRONG: Final = "name and password do not match"
 LINK_OVER: Final = "this link was used, has expired or never existed; ask for a new one"
@@ -106,8 +106,9 @@ class Door:
             )
             if roles is None:
                 raise NotFound(LINK_OVER)
-            actor = await _create(tx, name, hashed, roles_from(roles), self._clock)
-            begun = await sessions.begin(tx, actor)
+            account_id = await _create(tx, name, hashed, roles, self._clock)
+            actor = sessions.person(name, roles)
+            begun = await sessions.begin(tx, actor, account_id)
             await tx.journal(
                 actor=actor.id,
                 action="access.account",
@@ -136,13 +137,13 @@ class Door:
             )
         right = await self._hashing.verify(row["password_hash"] if row else None, password)
         if row is None or not right:
-            await self._note_refusal(row["id"] if row else "", address)
+            await self._note_refusal(row["name"] if row else ACTOR, address)
             raise Unauthenticated(WRONG)
         self._by_name.take_back(name.casefold())
         self._by_address.take_back(address)
-        actor = Actor(id=row["id"], name=row["name"], roles=roles_from(row["roles"]), kind=ActorKind.PERSON)
+        actor = sessions.person(row["name"], row["roles"])
         async with self._database.writing() as tx:
-            begun = await sessions.begin(tx, actor)
+            begun = await sessions.begin(tx, actor, row["id"])
             await tx.journal(
                 actor=actor.id,
                 action="access.sign_in",
@@ -152,14 +153,14 @@ class Door:
             )
         return begun
 
-    async def _note_refusal(self, account_id: str, address: str) -> None:
+    async def _note_refusal(self, actor_id: str, address: str) -> None:
         # What was typed as a name is not kept: people type their password there by mistake.
         async with self._database.writing() as tx:
             await tx.journal(
-                actor=account_id or "unknown",
+                actor=actor_id,
                 action="access.sign_in_refused",
                 object_kind="account",
-                object_id=account_id or "unknown",
+                object_id=actor_id,
                 text=f"sign-in refused from {address}",
             )
 
@@ -167,8 +168,8 @@ class Door:
 def checked_name(name: str) -> str:
     """Return a name as it is kept; raises Invalid when nobody could be called so."""
     name = _normal(name)
-    if not 2 <= len(name) <= 80 or not name.isprintable():
-        raise Invalid("a name has 2 to 80 printable characters")
+    if not 2 <= len(name) <= 80 or not name.isprintable() or not RESERVED.isdisjoint(name):
+        raise Invalid("a name has 2 to 80 printable characters, without ':' and '/'")
     return name
 
 
@@ -180,17 +181,22 @@ def _link_name(token: str) -> str:
     return token_hash(token).hex()[:12]
 
 
-async def _create(tx: Transaction, name: str, hashed: str, roles: frozenset[Role], clock: Clock) -> Actor:
+async def _create(tx: Transaction, name: str, hashed: str, roles: list[str], clock: Clock) -> str:
     await tx.connection.execute("SELECT pg_advisory_xact_lock($1)", NAME_LOCK)
-    if await tx.connection.fetchval("SELECT true FROM account WHERE lower(name) = lower($1)", name):
+    taken = await tx.connection.fetchval(
+        "SELECT EXISTS (SELECT FROM account WHERE lower(name) = lower($1)) "
+        "OR EXISTS (SELECT FROM machine_token WHERE lower(name) = lower($1))",
+        name,
+    )
+    if taken:
         raise Invalid("somebody has this name already; choose another")
-    actor = Actor(id=new_id(clock), name=name, roles=roles, kind=ActorKind.PERSON)
+    account_id = new_id(clock)
     await tx.connection.execute(
         "INSERT INTO account (id, name, password_hash, roles, created_at) VALUES ($1, $2, $3, $4, $5)",
-        actor.id,
+        account_id,
         name,
         hashed,
-        sorted(roles),
+        roles,
         tx.now,
     )
-    return actor
+    return account_id

@@ -1,5 +1,6 @@
 """Signed-in browsers: begun, found, kept alive, ended."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -31,7 +32,7 @@ class NewSession(Noun, frozen=True):
     token: str
 
 
-async def begin(tx: Transaction, actor: Actor) -> NewSession:
+async def begin(tx: Transaction, actor: Actor, account_id: str) -> NewSession:
     """Begin a session for a person inside a transaction that journals why."""
     token, csrf_token = new_token(), new_token()
     hashed = token_hash(token)
@@ -39,11 +40,16 @@ async def begin(tx: Transaction, actor: Actor) -> NewSession:
         "INSERT INTO session (token_hash, account_id, csrf_token, created_at, seen_at) "
         "VALUES ($1, $2, $3, $4, $4)",
         hashed,
-        actor.id,
+        account_id,
         csrf_token,
         tx.now,
     )
     return NewSession(session=Session(actor=actor, csrf_token=csrf_token, token_hash=hashed), token=token)
+
+
+def person(name: str, stored_roles: Iterable[str]) -> Actor:
+    """Return the actor of an account. The journal names people by their names, which are unique for ever."""
+    return Actor(id=name, name=name, roles=roles_from(stored_roles), kind=ActorKind.PERSON)
 
 
 async def find(database: Database, token: str, idle_s: float) -> Session | None:
@@ -57,7 +63,7 @@ async def find_by_hash(database: Database, hashed: bytes, idle_s: float, *, used
     """Return the living session with this token hash, or None; `used` notes that it was used now."""
     async with database.reading() as tx:
         row = await tx.connection.fetchrow(
-            "SELECT s.csrf_token, s.seen_at, a.id, a.name, a.roles FROM session s "
+            "SELECT s.csrf_token, s.seen_at, a.name, a.roles FROM session s "
             "JOIN account a ON a.id = s.account_id WHERE s.token_hash = $1 AND s.ended_at IS NULL "
             "AND a.disabled_at IS NULL AND s.seen_at > $2 AND s.created_at > $3",
             hashed,
@@ -69,8 +75,7 @@ async def find_by_hash(database: Database, hashed: bytes, idle_s: float, *, used
         return None
     if used and now - row["seen_at"] >= SEEN_EVERY:
         await _note_use(database, hashed, now)
-    actor = Actor(id=row["id"], name=row["name"], roles=roles_from(row["roles"]), kind=ActorKind.PERSON)
-    return Session(actor=actor, csrf_token=row["csrf_token"], token_hash=hashed)
+    return Session(actor=person(row["name"], row["roles"]), csrf_token=row["csrf_token"], token_hash=hashed)
 
 
 async def end(database: Database, session: Session) -> None:

@@ -3,19 +3,23 @@
 import hashlib
 import secrets
 from collections.abc import Iterable
+from typing import Final
 
 from safecity.access.policy import Actor, ActorKind, Role
 from safecity.errors import Invalid
 from safecity.store.database import Database
 
-TOKEN_BYTES = 32
-MAX_TOKEN = 256
+TOKEN_BYTES: Final = 32
+MAX_TOKEN: Final = 256
 """Characters of the longest token that is looked at."""
 
-MIN_MACHINE_TOKEN = 20
+MIN_MACHINE_TOKEN: Final = 20
 """Characters: 20 of base64 hold 120 bits, beyond guessing."""
 
-ACTOR = "system:access"
+NAME_LOCK: Final = 0x5AFEC173
+"""Advisory lock under which names are given: people and machines share one list, since both are actors."""
+
+ACTOR: Final = "system:access"
 """Actor of entries that the installation itself causes."""
 
 
@@ -32,13 +36,17 @@ def token_hash(token: str) -> bytes:
 async def ensure_machine_token(database: Database, name: str, roles: Iterable[Role], token: str) -> None:
     """Let the machine `name` in with this bearer token and these roles; a former token of it stops working.
 
-    Nothing is written when all is so already. Raises Invalid when the token could be guessed.
+    Nothing is written when all is so already. Raises Invalid when the token could be guessed
+    or a person has this name.
     """
     if len(token) < MIN_MACHINE_TOKEN:
         raise Invalid(f"the token of '{name}' needs at least {MIN_MACHINE_TOKEN} random characters")
     wanted = sorted({Role(role).value for role in roles})
     hashed = token_hash(token)
     async with database.writing() as tx:
+        await tx.connection.execute("SELECT pg_advisory_xact_lock($1)", NAME_LOCK)
+        if await tx.connection.fetchval("SELECT true FROM account WHERE lower(name) = lower($1)", name):
+            raise Invalid(f"a person is called '{name}'; choose another name for the machine")
         row = await tx.connection.fetchrow(
             "SELECT token_hash, roles, disabled_at FROM machine_token WHERE name = $1 FOR UPDATE", name
         )

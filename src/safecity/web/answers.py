@@ -28,6 +28,11 @@ class Problem(Noun, frozen=True):
     message: str
 
 
+def kind_of(code: str) -> type[SafeCityError]:
+    """Return the kind of error that another role means by a code."""
+    return next((kind for kind in KINDS if kind.code == code), Unavailable)
+
+
 def json_answer(data: bytes, status: int = 200) -> Response[bytes]:
     """Return bytes that are JSON already."""
     return Response(data, status_code=status, media_type=MediaType.JSON)

@@ -19,6 +19,7 @@ from safecity.errors import NotFound, SafeCityError, Unavailable
 from safecity.model.base import Noun
 from safecity.model.incident import Incident
 from safecity.model.source import Camera
+from safecity.web.answers import kind_of
 from safecity.web.deps import WebDeps
 from safecity.web.gate import Gate, Identity, needs
 from safecity.web.metrics import Metrics
@@ -45,13 +46,18 @@ IncidentId = Annotated[
 
 
 class StreamStart(Noun, frozen=True):
-    """What the video role answers when a picture is asked for: how to decode it, and where to begin."""
+    """What the video role answers when a picture is asked for: how to decode it, and where to begin.
 
-    mime: str
-    width: int
-    height: int
-    init: bytes
+    Or, with `code` and `message`, why there is none.
+    """
+
+    mime: str = ""
+    width: int = 0
+    height: int = 0
+    init: bytes = b""
     fragments: tuple[bytes, ...] = ()
+    code: str = ""
+    message: str = ""
 
 
 class InitMessage(Noun, frozen=True, tag_field="type", tag="init"):
@@ -77,7 +83,8 @@ class Viewer:
         self._limit = limit
         self._waiting: deque[bytes] = deque()
         self._skipping = False
-        self._sent_before: set[bytes] = set()
+        self._floor: int | None = None
+        self._newest = 0
         self._wake = asyncio.Event()
         self.restarted = asyncio.Event()
 
@@ -91,6 +98,11 @@ class Viewer:
 
     def offer(self, fragment: bytes, *, keyframe: bool) -> None:
         """Queue a fragment, or drop it until the next keyframe when the viewer is behind."""
+        number = sequence_number(fragment)
+        if number < self._newest:
+            self.restarted.set()
+            return
+        self._newest = number
         if len(self._waiting) >= self._limit:
             self._waiting.clear()
             self._skipping = True
@@ -101,8 +113,8 @@ class Viewer:
         self._wake.set()
 
     def begin_with(self, fragments: Iterable[bytes]) -> None:
-        """Say what was sent as the beginning: it came over the subscription too, and is not sent twice."""
-        self._sent_before = set(fragments)
+        """Say what is sent as the beginning: what it holds came over the subscription too and is left out."""
+        self._floor = max((sequence_number(fragment) for fragment in fragments), default=0)
 
     async def next(self) -> bytes:
         """Return the next fragment to send."""
@@ -111,10 +123,16 @@ class Viewer:
                 self._wake.clear()
                 await self._wake.wait()
             fragment = self._waiting.popleft()
-            if fragment in self._sent_before:
-                self._sent_before.discard(fragment)
-                continue
-            return fragment
+            if self._floor is None or sequence_number(fragment) > self._floor:
+                self._floor = None
+                return fragment
+
+
+def sequence_number(fragment: bytes) -> int:
+    """Return the number of a movie fragment (ISO/IEC 14496-12 section 8.8.5), 0 when it is none."""
+    if fragment[4:8] != b"moof" or fragment[12:16] != b"mfhd":
+        return 0
+    return int.from_bytes(fragment[20:24], "big")
 
 
 @websocket("/api/cameras/{camera_id:str}/live", opt=needs(Action.LOOK_LIVE, "camera", "camera_id"))
@@ -200,10 +218,10 @@ async def _show(
 
 async def _start(deps: WebDeps, camera_id: str) -> StreamStart:
     answer = await deps.bus.request(f"{live_subject(camera_id)}.start", b"", START_WITHIN_S)
-    try:
-        return msgspec.msgpack.decode(answer, type=StreamStart)
-    except msgspec.MsgspecError as error:
-        raise Unavailable("the camera has no picture now; its state says why") from error
+    start = msgspec.msgpack.decode(answer, type=StreamStart)
+    if start.code:
+        raise kind_of(start.code)(start.message)
+    return start
 
 
 async def _pass_on(

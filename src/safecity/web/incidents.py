@@ -9,14 +9,14 @@ from litestar.params import JSONBody
 from safecity.access.policy import Action
 from safecity.bus.connection import Bus
 from safecity.bus.subjects import RECOMMEND
-from safecity.errors import KINDS, Unavailable
+from safecity.errors import Unavailable
 from safecity.model.base import Noun, Priority
 from safecity.model.incident import Disposition
 from safecity.model.unit import Recommendation
 from safecity.operations import incidents, views
 from safecity.operations.incidents import IncidentAnswer
 from safecity.operations.views import IncidentDetail
-from safecity.web.answers import documented, json_answer
+from safecity.web.answers import documented, json_answer, kind_of
 from safecity.web.gate import needs
 from safecity.web.provide import Deps, PathId, TheOrder
 
@@ -176,8 +176,7 @@ async def recommended(bus: Bus, incident_id: str) -> Recommendation:
     answer = await bus.request(RECOMMEND, question, RECOMMEND_WITHIN_S)
     refusal = msgspec.json.decode(answer, type=_Advice)
     if refusal.code:
-        kind = next((kind for kind in KINDS if kind.code == refusal.code), Unavailable)
-        raise kind(refusal.message)
+        raise kind_of(refusal.code)(refusal.message)
     return msgspec.json.decode(answer, type=Recommendation)
 
 

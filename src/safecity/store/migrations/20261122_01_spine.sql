@@ -292,8 +292,8 @@ CREATE TABLE account (
     disabled_at timestamptz
 );
 COMMENT ON TABLE account IS 'People who sign in.';
-COMMENT ON COLUMN account.id IS 'ULID; the actor in the journal.';
-COMMENT ON COLUMN account.name IS 'What the person types to sign in.';
+COMMENT ON COLUMN account.id IS 'ULID.';
+COMMENT ON COLUMN account.name IS 'What the person types to sign in; the actor in the journal, so it stays for ever.';
 COMMENT ON COLUMN account.password_hash IS 'Argon2id in PHC string form.';
 COMMENT ON COLUMN account.roles IS 'access.policy.Role names.';
 COMMENT ON COLUMN account.created_at IS 'UTC.';
