@@ -29,6 +29,7 @@ from safecity.city.city import (
 from safecity.city.gazetteer import Entry, EntryKind, GazetteerCollector
 from safecity.city.geo import ring_centroid
 from safecity.city.graph import RoadGraph
+from safecity.city.layers import LINE_KEYS
 from safecity.city.roads import RoadCollector, WayPoint
 from safecity.clock import Clock, SystemClock
 from safecity.errors import Conflict, Invalid, StorageFull
@@ -119,6 +120,9 @@ class Reader:
 
     def way(self, way: "osmium.osm.Way") -> None:
         """Take a way: line on the map, road, street name."""
+        # Most ways are outlines of buildings; they come again as areas, and copying tags is what takes time.
+        if not any(key in way.tags for key in LINE_KEYS):
+            return
         tags = dict(way.tags)
         self._basemap.way(way, tags)
         if "highway" not in tags:

@@ -157,6 +157,10 @@ _POIS: Final[Mapping[tuple[str, str], tuple[str, int]]] = {
 }
 
 
+LINE_KEYS: Final = ("highway", "railway", "waterway")
+"""A way without any of these keys is never drawn as a line."""
+
+
 def polygon(tags: Mapping[str, str]) -> Feature | None:
     """Return where an area goes on the map, or None when it isn't drawn."""
     if tags.get("building", "no") != "no":
