@@ -80,6 +80,20 @@ async def test_a_call_that_a_person_claimed_is_left_alone(
         assert room.stage.feed.find(Call, "theirs") == theirs
 
 
+async def test_a_finished_call_that_the_feed_still_shows_is_not_taken_again(
+    scenario: Scenario, token: Token, machines: Machines, pace: Pace
+) -> None:
+    plan = next(iter(Story(scenario, 60.0))).calls[0]
+    async with at_work(token, machines, pace) as room:
+        room.board.lines |= {"call-1": plan, "call-2": plan}
+        room.stage.show(EntityKind.CALL, ringing())
+        await until(lambda: room.takers.submitted == 1)
+        room.stage.show(EntityKind.CALL, ringing(state=CallState.TAKEN, claimed_by=ACTOR))
+        room.stage.show(EntityKind.CALL, ringing("call-2"))
+        await until(lambda: room.takers.submitted == 2)
+        assert len([r for r in room.server.requests if "/call-1/" in r.path]) == 3
+
+
 async def test_who_hung_up_is_called_back(token: Token, machines: Machines, pace: Pace) -> None:
     async with at_work(token, machines, pace) as room:
         room.stage.show(EntityKind.CALL, ringing(state=CallState.ABANDONED))

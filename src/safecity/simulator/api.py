@@ -1,6 +1,7 @@
 """The HTTP way in, as a machine uses it: bearer token, idempotency keys, patience."""
 
 import asyncio
+import itertools
 import random
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,8 @@ log = structlog.get_logger()
 
 FIRST_WAIT_S: Final = 0.2
 LONGEST_WAIT_S: Final = 5.0
+WARN_AT: Final = 6
+"""The try, some ten seconds after the first, from which on it is worth a line in the log."""
 TIMEOUT_S: Final = 10.0
 _TRY_AGAIN: Final = frozenset({401, 408, 425, 429, 500, 502, 503, 504, 507})
 """Statuses that pass: the server starts, is overrun or is away. 401: our token is not registered yet."""
@@ -88,7 +91,7 @@ class Machine:
 
     async def _until_answered(self, method: str, path: str, content: bytes, headers: dict[str, str]) -> bytes:
         wait_s = FIRST_WAIT_S
-        while True:
+        for turn in itertools.count(1):
             problem = ""
             try:
                 response = await self._http.request(
@@ -104,9 +107,11 @@ class Machine:
             except httpx.TransportError as error:
                 problem = type(error).__name__
             self.retries += 1
-            log.debug("no answer yet", path=path, problem=problem)
+            if turn == WARN_AT:
+                log.warning("the server does not take this yet; trying on", path=path, problem=problem)
             await asyncio.sleep(wait_s * self._rng.uniform(0.7, 1.3))
             wait_s = min(LONGEST_WAIT_S, wait_s * 2)
+        raise AssertionError("unreachable")
 
 
 def refusal(status: int, body: bytes) -> SafeCityError:

@@ -42,6 +42,7 @@ class CallTakers:
         self._seed = seed
         self._noticed: dict[str, tuple[CallState, float]] = {}
         self._in_hand: set[str] = set()
+        self._finished: set[str] = set()
         self.submitted = 0
         self.closed = 0
 
@@ -72,12 +73,16 @@ class CallTakers:
         now_s = self._pace.elapsed_s()
         calls = {call.id: call for call in self._feed.all(Call) if call.is_open}
         self._noticed = {id_: seen for id_, seen in self._noticed.items() if id_ in calls}
+        # A finished call stands in the feed for a moment longer.
+        self._finished &= calls.keys()
+        for id_ in self._in_hand | self._finished:
+            calls.pop(id_, None)
         for call in sorted(calls.values(), key=lambda call: call.received_at):
             state, _ = self._noticed.get(call.id, (None, 0.0))
             if state is not call.state:
                 wait_s = CALL_BACK_S if call.state is CallState.ABANDONED else REACTION_S
                 self._noticed[call.id] = (call.state, now_s + rng.uniform(*wait_s))
-            elif call.id not in self._in_hand and now_s >= self._noticed[call.id][1] and _is_ours(call):
+            elif now_s >= self._noticed[call.id][1] and _is_ours(call):
                 return call
         return None
 
@@ -99,6 +104,7 @@ class CallTakers:
         await self._pace.sleep(plan.interview_s)
         card = {"type": plan.type, "place": plan.place, "notes": plan.notes}
         await self._machine.post(f"/api/calls/{call.id}/submit", card, f"{call.id}-submit")
+        self._finished.add(call.id)
         self.submitted += 1
 
     async def _say(self, call: Call, command: str) -> None:
@@ -106,6 +112,7 @@ class CallTakers:
 
     async def _close(self, call: Call, reason: str) -> None:
         await self._machine.post(f"/api/calls/{call.id}/close", {"reason": reason}, f"{call.id}-close")
+        self._finished.add(call.id)
         self.closed += 1
 
 

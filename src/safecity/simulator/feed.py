@@ -70,8 +70,8 @@ class Feed:
         self._decoders = {kind.value: msgspec.json.Decoder(type_) for type_, kind in _KIND_OF.items()}
         self._seq: int | None = None
         self.last_seen: dict[str, tuple[float, float]] = {}
+        self._heard = False
         self.ready = False
-        self.connects = 0
 
     def all(self, type_: type[T]) -> list[T]:
         """Return every current entity of a type: Incident, Call, Unit or Assignment."""
@@ -96,12 +96,12 @@ class Feed:
                     proxy=None,
                     compression=None,
                 ) as link:
-                    self.connects += 1
                     await self._follow(link)
-                    wait_s = FIRST_WAIT_S
             except (OSError, TimeoutError, websockets.WebSocketException, msgspec.DecodeError) as error:
                 log.debug("no live feed yet", problem=repr(error))
                 self._token.renew()
+            if self._heard:
+                self._heard, wait_s = False, FIRST_WAIT_S
             await asyncio.sleep(wait_s * self._rng.uniform(0.7, 1.3))
             wait_s = min(LONGEST_WAIT_S, wait_s * 2)
 
@@ -113,6 +113,7 @@ class Feed:
     def take(self, text: str | bytes) -> None:
         """Take one message of the server. Raises msgspec.DecodeError when it is not one."""
         message = _decoder.decode(text)
+        self._heard = True
         if message.type == "snapshot":
             self._replace(message)
         elif message.type == "change":

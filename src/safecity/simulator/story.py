@@ -1,5 +1,6 @@
 """What happens in the simulated city, and when: an endless list that the seed decides."""
 
+import math
 import random
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -106,6 +107,9 @@ FAULT_WEIGHT: Final = 1.5
 OPENING_S: Final = (0.5, 30.0, 75.0)
 """When the first events happen, so that a new user need not wait; then they come by chance."""
 
+LONGEST_WAIT: Final = 2.0
+"""No wait is longer than so many mean ones: a demo in which nothing happens for ten minutes looks broken."""
+
 SCATTER_M: Final = (50.0, 150.0)
 """How far from the event its callers stand."""
 SEEN_WITHIN_M: Final = 120.0
@@ -134,25 +138,30 @@ class Story:
         self._recipes = [r for r in RECIPES if not r.property or self._sensors(r.property)]
         weights = sum(recipe.weight for recipe in self._recipes)
         calls = sum(recipe.weight * _mean(recipe.callers) for recipe in self._recipes) / weights
-        self._rate_per_s = calls_per_hour / 3600 / calls
-        self._fault_rate_per_s = self._rate_per_s * FAULT_WEIGHT / weights
+        self._mean_wait_s = 3600 / calls_per_hour * calls
+        self._mean_fault_wait_s = self._mean_wait_s * weights / FAULT_WEIGHT
 
     def __iter__(self) -> Iterator[Happening]:
-        """Yield happenings by time: after the opening a Poisson process of events and one of faults."""
+        """Yield happenings by time: after the opening one Poisson process of events and one of faults."""
         at_s = OPENING_S[-1]
-        fault_at_s = at_s + self._rng.expovariate(self._fault_rate_per_s)
+        fault_at_s = at_s + self._wait_s(self._mean_fault_wait_s)
         for number, opening_s in enumerate(OPENING_S):
             yield self._event(number, opening_s)
         number = len(OPENING_S)
-        at_s += self._rng.expovariate(self._rate_per_s)
+        at_s += self._wait_s(self._mean_wait_s)
         while True:
             if fault_at_s < at_s and self._scenario.sensors:
                 yield self._fault(number, fault_at_s)
-                fault_at_s += self._rng.expovariate(self._fault_rate_per_s)
+                fault_at_s += self._wait_s(self._mean_fault_wait_s)
             else:
                 yield self._event(number, at_s)
-                at_s += self._rng.expovariate(self._rate_per_s)
+                at_s += self._wait_s(self._mean_wait_s)
             number += 1
+
+    def _wait_s(self, mean_s: float) -> float:
+        """Return a waiting time of a Poisson process, its longest ones cut, its mean kept."""
+        whole_mean_s = mean_s / (1 - math.exp(-LONGEST_WAIT))
+        return min(self._rng.expovariate(1 / whole_mean_s), LONGEST_WAIT * whole_mean_s)
 
     def _sensors(self, property_: str) -> list[Source]:
         return [sensor for sensor in self._scenario.sensors if sensor.property == property_]
