@@ -56,8 +56,8 @@ _MAX_QUERY: Final = 200
 
 def fold(text: str) -> str:
     """Return `text` in the one spelling that is compared: small Latin letters without marks."""
-    latin = text.casefold().translate(_COMPARED)
-    plain = "".join(c for c in unicodedata.normalize("NFKD", latin) if not unicodedata.combining(c))
+    latin = unicodedata.normalize("NFKC", text).casefold().translate(_COMPARED)
+    plain = "".join(c for c in unicodedata.normalize("NFKD", latin) if not unicodedata.combining(c)).casefold()
     for written, compared in _SAME:
         plain = plain.replace(written, compared)
     return plain
