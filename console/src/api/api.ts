@@ -1,12 +1,15 @@
 /** HTTP to the program that served this page: CSRF token, one key per command, errors as sentences. */
 import type {
   Assignment,
+  Call,
+  CheckReport,
   FoundPlace,
   Incident,
   IncidentDetail,
-  JournalEntry,
+  JournalPage,
   Recommendation,
   Session,
+  Unit,
 } from "../model/types";
 
 const ANSWER_WITHIN_MS = 8_000;
@@ -26,6 +29,9 @@ export interface CommandAnswer {
   readonly seq?: number;
   readonly incident?: Incident;
   readonly assignments?: readonly Assignment[];
+  readonly call?: Call;
+  readonly unit?: Unit;
+  readonly assignment?: Assignment | null;
 }
 
 /** A key that makes a repeated command the same command; works without a secure context too. */
@@ -97,16 +103,12 @@ export class Api {
     return answer.places ?? [];
   }
 
-  /** Entries after a sequence, oldest first. */
-  async journal(after: number, limit: number): Promise<readonly JournalEntry[]> {
-    const answer = await this.#call<{ readonly entries: readonly JournalEntry[] }>(
-      "GET",
-      `/api/journal?after=${after}&limit=${limit}`,
-    );
-    return answer.entries;
+  /** Entries after a sequence, oldest first, and the last sequence there is. */
+  journal(after: number, limit: number): Promise<JournalPage> {
+    return this.#call("GET", `/api/journal?after=${after}&limit=${limit}`);
   }
 
-  check(): Promise<Readonly<Record<string, unknown>>> {
+  check(): Promise<CheckReport> {
     return this.#call("GET", "/api/check");
   }
 

@@ -129,6 +129,8 @@ const MAJOR_WIDTH: Stops = [
 const wider = (stops: Stops): Stops => stops.map(([zoom, width]) => [zoom, width + 1.6] as const);
 
 function ways(colours: MapColours): LayerSpecification[] {
+  // An edge in the colour of the ground shows nothing and costs a pass over every road.
+  const cased = colours.roadCase !== colours.ground;
   return [
     road(
       "paths",
@@ -141,11 +143,15 @@ function ways(colours: MapColours): LayerSpecification[] {
       ],
       { dash: [2.5, 2], minzoom: 14 },
     ),
-    road("minor-case", MINOR, colours.roadCase, wider(MINOR_WIDTH), { minzoom: 13.5 }),
-    road("middle-case", MIDDLE, colours.roadCase, wider(MIDDLE_WIDTH), { minzoom: 12 }),
+    ...(cased
+      ? [
+          road("minor-case", MINOR, colours.roadCase, wider(MINOR_WIDTH), { minzoom: 13.5 }),
+          road("middle-case", MIDDLE, colours.roadCase, wider(MIDDLE_WIDTH), { minzoom: 12 }),
+        ]
+      : []),
     road("minor", MINOR, colours.roadMinor, MINOR_WIDTH),
     road("middle", MIDDLE, colours.roadMiddle, MIDDLE_WIDTH),
-    road("major-case", MAJOR, colours.roadCase, wider(MAJOR_WIDTH)),
+    ...(cased ? [road("major-case", MAJOR, colours.roadCase, wider(MAJOR_WIDTH))] : []),
     road("major", MAJOR, colours.roadMajor, MAJOR_WIDTH),
     {
       id: "rail",
@@ -259,7 +265,7 @@ function labels(colours: MapColours, language: Language): LayerSpecification[] {
       source: BASEMAP,
       "source-layer": "places",
       filter: ["in", ["get", "kind"], ["literal", ["city", "town"]]],
-      maxzoom: 12.5,
+      maxzoom: 12,
       layout: { "text-field": name, "text-font": font, "text-size": 17, "text-letter-spacing": 0.03 },
       paint: { "text-color": colours.labelStrong, ...halo },
     },

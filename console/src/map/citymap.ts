@@ -32,13 +32,19 @@ import { drawIcon } from "./icons";
 import { Motion } from "./motion";
 import { OVERLAYS, type Overlay, overlayLayers, SWITCHES, type Switch } from "./overlay";
 
+/** A city's built-up part fills the map at this zoom. */
+const CITY_ZOOM = 12.9;
+
 setWorkerUrl(workerUrl);
 addProtocol("pmtiles", new Protocol().tile);
 
-/** Units are drawn again when one moved this far on the screen, and at least once a second. */
+/** Units are drawn again when one moved this far on the screen, and now and then for the age of their fixes. */
 const STEP_PX = 0.6;
-const FRAME_MS = 66;
-const REST_MS = 1_000;
+const REST_MS = 5_000;
+/** Drawing takes at most every fourth frame, so that a slow machine keeps time for its operator. */
+const FRAMES_EACH = 4;
+const FRAME_LEAST_MS = 16;
+const FRAME_MOST_MS = 500;
 
 export interface Scene {
   readonly state: State;
@@ -81,6 +87,8 @@ export class CityMap {
   #picking = false;
   #frame = 0;
   #drawn_ms = 0;
+  #last_ms = 0;
+  #frame_ms = FRAME_LEAST_MS;
   #drawnAt = new Map<string, readonly [number, number]>();
 
   constructor(options: MapOptions) {
@@ -92,7 +100,7 @@ export class CityMap {
       container: options.container,
       style: this.#style(),
       center: [...options.city.center],
-      zoom: 12.4,
+      zoom: CITY_ZOOM,
       minZoom: 8,
       maxZoom: 19,
       maxBounds: [west - 0.4, south - 0.3, east + 0.4, north + 0.3],
@@ -100,7 +108,7 @@ export class CityMap {
       dragRotate: false,
       pitchWithRotate: false,
       touchPitch: false,
-      fadeDuration: 120,
+      fadeDuration: 0,
       locale: { ...options.locale },
     });
     this.#map.touchZoomRotate.disableRotation();
@@ -164,7 +172,7 @@ export class CityMap {
   }
 
   wholeCity(city: City): void {
-    this.#map.easeTo({ center: [...city.center], zoom: 12.4, duration: 300 });
+    this.#map.easeTo({ center: [...city.center], zoom: CITY_ZOOM, duration: 300 });
   }
 
   focus(): void {
@@ -212,13 +220,21 @@ export class CityMap {
       this.#applySwitches();
       this.#showAll();
     });
-    map.once("idle", () => this.#events.onIdle());
+    let ready = false;
+    const tellReady = (): void => {
+      if (!ready) this.#events.onIdle();
+      ready = true;
+    };
+    map.on("render", () => {
+      if (!ready && this.#loaded && map.isSourceLoaded(BASEMAP)) tellReady();
+    });
     let told = false;
     map.on("error", (event) => {
       const source = (event as { sourceId?: string }).sourceId;
       if (source !== BASEMAP || told) return;
       told = true;
       this.#events.onBasemapMissing();
+      tellReady();
     });
     map.on("click", (event) => {
       if (this.#picking) {
@@ -326,8 +342,11 @@ export class CityMap {
   /** Redraw only when somebody moved visibly: a quiet city costs no frames. */
   #animate(now_ms: number): void {
     this.#frame = requestAnimationFrame((time_ms) => this.#animate(time_ms));
+    const took_ms = Math.min(FRAME_MOST_MS, Math.max(FRAME_LEAST_MS, now_ms - this.#last_ms));
+    this.#frame_ms += (took_ms - this.#frame_ms) / 8;
+    this.#last_ms = now_ms;
     const since_ms = now_ms - this.#drawn_ms;
-    if (!this.#loaded || !this.#scene || since_ms < FRAME_MS) return;
+    if (!this.#loaded || !this.#scene || since_ms < FRAMES_EACH * this.#frame_ms) return;
     if (since_ms >= REST_MS || this.#moved(now_ms)) this.#drawUnits(now_ms);
   }
 

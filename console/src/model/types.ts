@@ -309,6 +309,18 @@ export interface JournalEntry {
   readonly purpose?: string;
 }
 
+export interface JournalPage {
+  readonly entries: readonly JournalEntry[];
+  readonly head: number;
+}
+
+export interface CheckReport {
+  readonly ok: boolean;
+  readonly entries: number;
+  readonly head_hash: string;
+  readonly findings: readonly unknown[];
+}
+
 /** [unit_id, lon, lat, speed_mps, heading_deg, fix_time_ms] */
 export type WireFix = readonly [string, number, number, number, number, number];
 

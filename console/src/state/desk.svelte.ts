@@ -10,8 +10,29 @@ import { t } from "./speech.svelte";
 export const TABS = ["operations", "calls", "cameras", "units", "review"] as const;
 export type Tab = (typeof TABS)[number];
 
-/** Roles that may read the journal. */
-const REVIEWERS = ["auditor", "administrator", "supervisor"];
+/**
+ * What the console offers to whom. The server decides by its own table (access/policy.py); this one only keeps
+ * buttons away that would be refused.
+ */
+const OFFERED = {
+  incidents: ["duty_officer", "dispatcher", "call_taker", "field", "auditor"],
+  dispatch: ["duty_officer", "dispatcher"],
+  reopen: ["duty_officer"],
+  note: ["duty_officer", "dispatcher", "call_taker", "field"],
+  calls: ["duty_officer", "dispatcher", "call_taker"],
+  handle: ["duty_officer", "call_taker"],
+  units: ["duty_officer", "dispatcher", "call_taker", "field", "administrator"],
+  review: ["auditor", "administrator"],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+export type Right = keyof typeof OFFERED;
+
+const TAB_RIGHT: Readonly<Record<Tab, Right | null>> = {
+  operations: null,
+  calls: "calls",
+  cameras: "dispatch",
+  units: "units",
+  review: "review",
+};
 
 const NOWHERE: City = { name: "", bbox: [-170, -80, 170, 80], center: [0, 0] };
 
@@ -58,9 +79,10 @@ export class Desk {
   readonly city = $derived(this.session?.city ?? NOWHERE);
   readonly simulated = $derived(this.status?.simulated ?? this.session?.simulated ?? false);
   readonly tabs = $derived(
-    TABS.filter(
-      (tab) => tab !== "review" || this.session?.actor.roles?.some((role) => REVIEWERS.includes(role)),
-    ),
+    TABS.filter((tab) => {
+      const right = TAB_RIGHT[tab];
+      return right === null || this.may(right);
+    }),
   );
   readonly lost_s = $derived.by(() => {
     void this.now_ms;
@@ -92,6 +114,12 @@ export class Desk {
     } catch {
       this.phase = "sign_in";
     }
+  }
+
+  /** Whether the person's roles are offered something. */
+  may(right: Right): boolean {
+    const offered: readonly string[] = OFFERED[right];
+    return this.session?.actor.roles?.some((role) => offered.includes(role)) ?? false;
   }
 
   enter(session: Session): void {
@@ -156,6 +184,11 @@ export class Desk {
 
   #learn(answer: CommandAnswer): void {
     if (answer.seq === undefined) return;
+    if (answer.call) this.store.learn("call", answer.call.id, answer.call, answer.seq);
+    if (answer.unit) this.store.learn("unit", answer.unit.id, answer.unit, answer.seq);
+    if (answer.assignment) {
+      this.store.learn("assignment", answer.assignment.id, answer.assignment, answer.seq);
+    }
     if (answer.incident) this.store.learn("incident", answer.incident.id, answer.incident, answer.seq);
     for (const assignment of answer.assignments ?? []) {
       this.store.learn("assignment", assignment.id, assignment, answer.seq);

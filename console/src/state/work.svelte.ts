@@ -87,7 +87,7 @@ export class Work {
   }
 
   async recommend(incident: Incident): Promise<void> {
-    if (!RECOMMENDED_IN.includes(incident.state)) {
+    if (!RECOMMENDED_IN.includes(incident.state) || !desk.may("dispatch")) {
       this.#resetChoice();
       return;
     }

@@ -10,10 +10,14 @@ const CATCH_UP_S = 1.2;
 const SKIP_S = 3;
 const EDGE_S = 0.25;
 const KEEP_S = 15;
+/** Each attempt is a look that is written down, so they come ever more slowly. */
 const RETRY_MS = 2_000;
+const RETRY_MOST_MS = 30_000;
+/** Close codes of the server that another attempt cannot change: no session, not allowed, not there. */
+const FINAL = [4401, 4403, 4404];
 
 export interface Picture {
-  readonly phase: "waiting" | "live" | "stale" | "failed" | "unsupported";
+  readonly phase: "waiting" | "live" | "stale" | "failed" | "refused" | "unsupported";
   /** How old the picture on the screen is. */
   readonly age_s: number;
   /** Whether the server says that people are masked in it. */
@@ -41,6 +45,7 @@ export class LivePlayer {
   #masked = false;
   #phase: Picture["phase"] = "waiting";
   #stopped = false;
+  #attempt = 0;
   #objectUrl = "";
   readonly #ticker: ReturnType<typeof setInterval>;
   #retry: ReturnType<typeof setTimeout> | null = null;
@@ -62,7 +67,10 @@ export class LivePlayer {
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     socket.onmessage = (event) => this.#take(event.data as string | ArrayBuffer);
-    socket.onclose = () => this.#fail();
+    socket.onclose = (event) => {
+      if (FINAL.includes(event.code)) this.#refuse();
+      else this.#fail();
+    };
   }
 
   #take(data: string | ArrayBuffer): void {
@@ -71,6 +79,7 @@ export class LivePlayer {
       return;
     }
     this.#arrived_ms = performance.now();
+    this.#attempt = 0;
     this.#queue.push(data);
     this.#feed();
   }
@@ -145,7 +154,14 @@ export class LivePlayer {
     this.#close();
     if (this.#stopped) return;
     this.#tell("failed");
-    this.#retry = setTimeout(() => this.#connect(), RETRY_MS);
+    const wait_ms = Math.min(RETRY_MOST_MS, RETRY_MS * 2 ** this.#attempt);
+    this.#attempt += 1;
+    this.#retry = setTimeout(() => this.#connect(), wait_ms);
+  }
+
+  #refuse(): void {
+    this.#tell("refused");
+    this.stop();
   }
 
   #close(): void {

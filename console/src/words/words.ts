@@ -50,9 +50,13 @@ export function sayIfKnown(language: Language, key: string, params: Params = {})
 /** Words inside a reason that are codes themselves: "property" gas_ch4, "capability" ladder. */
 const NAMED = ["property", "capability", "type", "agency", "kind", "zone_class"];
 
-/** A reason in the reader's language; its English text when the catalogue cannot say it fully. */
+/**
+ * A reason in the reader's language. English readers get the server's own sentence, which knows most; others
+ * the catalogue's, and the English one only when the catalogue cannot say it fully.
+ */
 export function sayReason(language: Language, reason: Reason | null | undefined): string {
   if (!reason) return "";
+  if (language === "en" && reason.text) return reason.text;
   const params: Record<string, number | string> = { ...reason.params };
   for (const name of NAMED) {
     const value = params[name];
