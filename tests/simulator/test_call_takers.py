@@ -30,11 +30,15 @@ class Room:
 
 
 @asynccontextmanager
-async def at_work(token: Token, machines: Machines, pace: Pace) -> AsyncIterator[Room]:
+async def at_work(
+    token: Token, machines: Machines, pace: Pace, slow_to_show: str = ""
+) -> AsyncIterator[Room]:
     stage = Stage(token)
 
     def answer(request: Request) -> Answer:
         _, _, _, call_id, command = request.path.split("/")
+        if command == "submit" and call_id == slow_to_show:
+            return 200, {}
         return stage.call_command(call_id, command, ACTOR)
 
     async with Listener(answer) as server:
@@ -84,13 +88,13 @@ async def test_a_finished_call_that_the_feed_still_shows_is_not_taken_again(
     scenario: Scenario, token: Token, machines: Machines, pace: Pace
 ) -> None:
     plan = next(iter(Story(scenario, 60.0))).calls[0]
-    async with at_work(token, machines, pace) as room:
+    async with at_work(token, machines, pace, slow_to_show="call-1") as room:
         room.board.lines |= {"call-1": plan, "call-2": plan}
         room.stage.show(EntityKind.CALL, ringing())
         await until(lambda: room.takers.submitted == 1)
-        room.stage.show(EntityKind.CALL, ringing(state=CallState.TAKEN, claimed_by=ACTOR))
         room.stage.show(EntityKind.CALL, ringing("call-2"))
         await until(lambda: room.takers.submitted == 2)
+        assert room.stage.feed.find(Call, "call-1") is not None
         assert len([r for r in room.server.requests if "/call-1/" in r.path]) == 3
 
 
