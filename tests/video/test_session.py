@@ -151,6 +151,28 @@ def test_nothing_at_the_address_is_a_loss_without_the_address(street, recording,
     assert "hush-hush" not in captured.out + captured.err + repr(one.states) + repr(config) + str(config)
 
 
+def test_a_defect_in_our_own_code_is_logged_without_the_account_and_tried_again(street, capfd):
+    class Broken:
+        def begin(self, info):
+            raise KeyError("defect")
+
+        def add(self, packet): ...
+        def end(self, reason): ...
+
+    session = StreamSession(
+        street.config(0), Broken(), lambda *_: None, SystemClock(), timeout_s=1.0, backoff=QUICK
+    )
+    session.start()
+    wait_for(lambda: session.counters.connects >= 3, "more attempts")
+    session.stop()
+    assert session.join(5)
+    captured = capfd.readouterr()
+    assert session.state == (CameraState.LOST, "internal error; see the log")
+    assert "defect" in captured.out + captured.err
+    assert "rtsp://" not in captured.out + captured.err
+    assert "Xk3" not in captured.out + captured.err
+
+
 KILLED = """
 import sys, time
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -170,7 +171,9 @@ class StreamSession:
             outcome = _explain(error)
         except Exception:
             # A defect in one camera's handling must not end its recording for good.
-            log.exception("a stream failed in our own code", camera=self.config.id)
+            # The trace is written out here: loggers may add local variables, and FFmpeg's show the account.
+            trace = traceback.format_exc()
+            log.error("a stream failed in our own code", camera=self.config.id, trace=trace)
             outcome = (CameraState.LOST, "internal error; see the log")
         if reader.info is not None:
             self.counters.outages += not self._stop.is_set()
