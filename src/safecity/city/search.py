@@ -57,7 +57,8 @@ _MAX_QUERY: Final = 200
 def fold(text: str) -> str:
     """Return `text` in the one spelling that is compared: small Latin letters without marks."""
     latin = unicodedata.normalize("NFKC", text).casefold().translate(_COMPARED)
-    plain = "".join(c for c in unicodedata.normalize("NFKD", latin) if not unicodedata.combining(c)).casefold()
+    parts = unicodedata.normalize("NFKD", latin)
+    plain = "".join(c for c in parts if not unicodedata.combining(c)).casefold()
     for written, compared in _SAME:
         plain = plain.replace(written, compared)
     return plain
