@@ -28,7 +28,8 @@ export function meant(stroke: KeyStroke, layoutIsLatin = true): string {
   return stroke.ctrlKey || stroke.metaKey ? `ctrl+${name}` : name;
 }
 
-export type Handler = () => void;
+/** What a stroke does; it returns false when it does not apply now, so that the browser gets the stroke. */
+export type Handler = () => unknown;
 
 /** Reads strokes, knows two-key sequences ("g o") and calls what is bound. */
 export class Keys {
@@ -55,10 +56,7 @@ export class Keys {
     const sequence = now_ms - this.#first_ms <= SEQUENCE_MS && this.#first ? `${this.#first} ${name}` : "";
     this.#first = "";
     const handler = this.#bound.get(sequence) ?? this.#bound.get(name);
-    if (handler) {
-      handler();
-      return true;
-    }
+    if (handler) return handler() !== false;
     if ([...this.#bound.keys()].some((bound) => bound.startsWith(`${name} `))) {
       this.#first = name;
       this.#first_ms = now_ms;

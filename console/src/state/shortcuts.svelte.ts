@@ -1,4 +1,5 @@
 /** What each key does. The sheet (?) is made from the same list, so that it cannot be wrong. */
+import { tick } from "svelte";
 import { Keys } from "../keys/keys";
 import type { Key } from "../words/words";
 import { desk, TABS, type Tab } from "./desk.svelte";
@@ -8,7 +9,8 @@ import { work } from "./work.svelte";
 export interface Shortcut {
   readonly keys: string;
   readonly words: Key;
-  readonly run: () => void;
+  /** Returns false when the key does not apply now. */
+  readonly run: () => unknown;
 }
 
 const TAB_KEYS: Readonly<Record<Tab, string>> = {
@@ -20,7 +22,7 @@ const TAB_KEYS: Readonly<Record<Tab, string>> = {
 };
 
 function focusOn(selector: string): void {
-  requestAnimationFrame(() => document.querySelector<HTMLElement>(selector)?.focus());
+  void tick().then(() => document.querySelector<HTMLElement>(selector)?.focus());
 }
 
 function press(selector: string): void {
@@ -44,6 +46,7 @@ export class Shortcuts {
       { keys: "k", words: "keys.previous", run: () => this.#move(-1) },
       { keys: "a", words: "keys.acknowledge", run: onIncident(() => void work.acknowledge()) },
       { keys: "d", words: "keys.dispatch", run: onIncident(() => this.#preview()) },
+      { keys: "Enter", words: "keys.send", run: () => this.#send() },
       {
         keys: "x",
         words: "keys.close",
@@ -87,12 +90,21 @@ export class Shortcuts {
 
   /** Show what a dispatch would send and stand on its button: Enter sends it. */
   #preview(): void {
-    if (work.chosen.length === 0) {
+    if (work.chosen.length === 0 && !work.recommending) {
       focusOn("[data-testid=add-unit]");
       return;
     }
     work.armed = true;
     focusOn(work.added.length > 0 && !work.overrideReason ? "#override" : "[data-testid=dispatch]");
+  }
+
+  /** Send what is previewed, unless another control is meant by Enter. */
+  #send(): boolean {
+    const at = document.activeElement;
+    const elsewhere = at instanceof HTMLButtonElement && at.dataset.testid !== "dispatch";
+    if (!work.armed || elsewhere || desk.tab !== "operations") return false;
+    void work.dispatch();
+    return true;
   }
 
   #toMap(): void {

@@ -1,7 +1,7 @@
 /** The catalogue in the language that is set now; views use these and nothing else for words. */
 import type { Place, Reason } from "../model/types";
 import { clockTime, compareWords, dateAndTime, longDate, number } from "../words/language";
-import { type Key, type Params, say, sayIfKnown, sayReason } from "../words/words";
+import { type Key, type Params, say, sayBriefly, sayIfKnown, sayReason } from "../words/words";
 import { settings } from "./settings.svelte";
 
 export const t = (key: Key, params?: Params): string => say(settings.language, key, params);
@@ -11,6 +11,8 @@ export const named = (group: string, code: string): string =>
   sayIfKnown(settings.language, `${group}.${code}`) ?? code;
 
 export const because = (reason: Reason | null | undefined): string => sayReason(settings.language, reason);
+
+export const briefly = (reason: Reason): string => sayBriefly(settings.language, reason);
 
 export const figure = (value: number, digits = 1): string => number(settings.language, value, digits);
 

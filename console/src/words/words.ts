@@ -50,6 +50,20 @@ export function sayIfKnown(language: Language, key: string, params: Params = {})
 /** Words inside a reason that are codes themselves: "property" gas_ch4, "capability" ladder. */
 const NAMED = ["property", "capability", "type", "agency", "kind", "zone_class"];
 
+function named(language: Language, reason: Reason): Params {
+  const params: Record<string, number | string> = { ...reason.params };
+  for (const name of NAMED) {
+    const value = params[name];
+    if (typeof value === "string") params[name] = sayIfKnown(language, `${name}.${value}`) ?? value;
+  }
+  return params;
+}
+
+/** A reason in the catalogue's few words; the server's sentence when it has none. */
+export function sayBriefly(language: Language, reason: Reason): string {
+  return sayIfKnown(language, `reason.${reason.code}`, named(language, reason)) ?? reason.text ?? "";
+}
+
 /**
  * A reason in the reader's language. English readers get the server's own sentence, which knows most; others
  * the catalogue's, and the English one only when the catalogue cannot say it fully.
@@ -57,10 +71,5 @@ const NAMED = ["property", "capability", "type", "agency", "kind", "zone_class"]
 export function sayReason(language: Language, reason: Reason | null | undefined): string {
   if (!reason) return "";
   if (language === "en" && reason.text) return reason.text;
-  const params: Record<string, number | string> = { ...reason.params };
-  for (const name of NAMED) {
-    const value = params[name];
-    if (typeof value === "string") params[name] = sayIfKnown(language, `${name}.${value}`) ?? value;
-  }
-  return sayIfKnown(language, `reason.${reason.code}`, params) ?? reason.text ?? "";
+  return sayBriefly(language, reason);
 }
