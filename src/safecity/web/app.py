@@ -85,7 +85,7 @@ def create_app(deps: WebDeps, handlers: Iterable[BaseRouteHandler] = HANDLERS) -
         logging_config=None,
     )
     _check_all_guarded(framework)
-    return Front(framework, TelemetryApp(deps, gate, figures), figures)
+    return Front(framework, TelemetryApp(deps, gate, figures), hub, figures)
 
 
 def _always(value: object) -> Provide:

@@ -8,6 +8,7 @@ from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import Message, Receive, Scope, Send
 
+from safecity.web.hub import Hub
 from safecity.web.metrics import Metrics
 from safecity.web.telemetry import PATH, TelemetryApp
 
@@ -41,8 +42,9 @@ def content_security_policy(host: str) -> bytes:
 class Front:
     """What uvicorn serves."""
 
-    def __init__(self, framework: Litestar, telemetry: TelemetryApp, metrics: Metrics) -> None:
-        """Wrap both ways in."""
+    def __init__(self, framework: Litestar, telemetry: TelemetryApp, hub: Hub, metrics: Metrics) -> None:
+        """Wrap both ways in; `hub` feeds the sockets."""
+        self.hub = hub
         self.framework = framework
         self._telemetry = telemetry
         self._metrics = metrics

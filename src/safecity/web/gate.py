@@ -17,13 +17,14 @@ from safecity.access.refusals import Refusals
 from safecity.access.sessions import Session
 from safecity.access.tokens import machine_by_name, machine_of
 from safecity.clock import Clock
-from safecity.errors import Forbidden, SafeCityError, Unauthenticated, Unavailable
+from safecity.errors import Forbidden, Invalid, NotFound, SafeCityError, Unauthenticated, Unavailable
 from safecity.model.base import Noun
 from safecity.store.database import Database
 
 COOKIE: Final = "safecity_session"
 CSRF_HEADER: Final = "x-csrf-token"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+MAX_ID: Final = 200
 ACCESS: Final = "access"
 RECHECK_S: Final = 10.0
 """How soon a socket ends whose session ended elsewhere."""
@@ -97,6 +98,7 @@ class Gate:
             _check_same_site(connection, identity.session)
         if not isinstance(access, Access):
             raise Forbidden("this method is not offered here")
+        _check_ids(connection)
         object_ = Object(kind=access.kind, id=str(connection.path_params.get(access.parameter, "")))
         await self.pass_or_note(identity.actor, access.action, object_, _purpose(connection))
         connection.scope["user"] = identity
@@ -160,11 +162,18 @@ def session_cookie(token: str, *, secure: bool) -> Cookie:
     return Cookie(key=COOKIE, value=token, path="/", httponly=True, samesite="strict", secure=secure)
 
 
+def _check_ids(connection: Connection) -> None:
+    for given in connection.path_params.values():
+        if len(str(given)) > MAX_ID or not str(given).isprintable():
+            raise NotFound("nothing has an id like this one")
+
+
 def _purpose(connection: Connection) -> Purpose:
     query = connection.query_params
-    return Purpose(
-        text=str(query.get("purpose", ""))[:500], incident_id=str(query.get("incident_id", ""))[:64]
-    )
+    text, incident_id = str(query.get("purpose", "")), str(query.get("incident_id", ""))
+    if not (text + incident_id).isprintable():
+        raise Invalid("'purpose' and 'incident_id' are one line of printable characters")
+    return Purpose(text=text[:500], incident_id=incident_id[:64])
 
 
 def _check_same_site(connection: Connection, session: Session) -> None:

@@ -119,7 +119,7 @@ class Hub:
         self._deps = deps
         self._metrics = metrics
         self._roles = roles
-        self._followers: set[Follower] = set()
+        self.followers: set[Follower] = set()
         self._newest: dict[str, WireFix] = {}
         self._moved: set[str] = set()
         self._frames: dict[tuple[int, frozenset[EntityKind]], str] = {}
@@ -147,7 +147,7 @@ class Hub:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for follower in self._followers:
+            for follower in self.followers:
                 follower.restart.set()
             await self._end(heard)
 
@@ -155,12 +155,12 @@ class Hub:
     async def following(self, identity: Identity) -> AsyncIterator[Follower]:
         """Give a follower that gets everything from this moment on."""
         follower = Follower(identity)
-        self._followers.add(follower)
+        self.followers.add(follower)
         self._metrics.live_clients.inc()
         try:
             yield follower
         finally:
-            self._followers.discard(follower)
+            self.followers.discard(follower)
             self._metrics.live_clients.dec()
             if follower.too_slow.is_set():
                 self._metrics.live_dropped.inc()
@@ -193,14 +193,14 @@ class Hub:
             # The journal began anew below this bus: nothing that was held is true any more.
             self._on_gap()
         self.ring.add(feed)
-        for follower in self._followers:
+        for follower in self.followers:
             follower.offer(feed)
 
     def _on_gap(self) -> None:
         log.warning("changes are missing from the bus; every console takes a new snapshot")
         self.ring.clear()
         self._frames.clear()
-        for follower in self._followers:
+        for follower in self.followers:
             follower.restart.set()
 
     async def _on_positions(self, message: Msg) -> None:
@@ -226,15 +226,15 @@ class Hub:
         fixes = [self._newest[unit_id] for unit_id in sorted(self._moved)]
         self._moved.clear()
         frame = _encode(PositionsMessage(fixes=fixes)).decode()
-        for follower in self._followers:
+        for follower in self.followers:
             if EntityKind.UNIT in follower.kinds:
                 follower.offer_if_idle(frame)
 
     async def _send_status(self) -> None:
-        if not self._followers:
+        if not self.followers:
             return
         frame = _encode(await self.status()).decode()
-        for follower in self._followers:
+        for follower in self.followers:
             follower.offer_if_idle(frame)
 
     async def status(self) -> StatusMessage:

@@ -1,0 +1,70 @@
+"""Heartbeats: who lives, who fell silent, what they count together."""
+
+import json
+
+import msgspec
+import pytest
+
+from safecity.clock import ManualClock
+from safecity.web.roles import FORGET_S, SILENT_S, STARTING_S, RoleState, RoleWatch
+
+
+def _beat(role: str, pid: int = 1, **counters: float) -> bytes:
+    beat = {"role": role, "pid": pid, "at": "2026-11-22T09:00:00Z", "counters": counters}
+    return json.dumps(beat).encode()
+
+
+def test_a_role_starts_runs_and_falls_silent(clock: ManualClock) -> None:
+    watch = RoleWatch(clock, ["intake"])
+    assert watch.states() == {"intake": RoleState.STARTING}
+    watch.hear(_beat("intake"))
+    clock.advance(SILENT_S)
+    assert watch.states() == {"intake": RoleState.RUNNING}
+    clock.advance(0.1)
+    assert watch.states() == {"intake": RoleState.DOWN}
+
+
+def test_a_role_that_never_comes_is_down(clock: ManualClock) -> None:
+    watch = RoleWatch(clock, ["intake"])
+    clock.advance(STARTING_S)
+    assert watch.states() == {"intake": RoleState.DOWN}
+
+
+def test_one_living_process_is_enough(clock: ManualClock) -> None:
+    watch = RoleWatch(clock, [])
+    watch.hear(_beat("fusion", 1))
+    clock.advance(SILENT_S + 1)
+    watch.hear(_beat("fusion", 2))
+    assert watch.states() == {"fusion": RoleState.RUNNING}
+
+
+def test_who_is_not_expected_is_forgotten_and_who_is_expected_never(clock: ManualClock) -> None:
+    watch = RoleWatch(clock, ["intake"])
+    watch.hear(_beat("intake"))
+    watch.hear(_beat("bench"))
+    clock.advance(FORGET_S + 1)
+    assert watch.states() == {"intake": RoleState.DOWN}
+
+
+def test_readings_are_summed_over_processes(clock: ManualClock) -> None:
+    watch = RoleWatch(clock, [])
+    for second in range(6):
+        watch.hear(_beat("intake", 1, readings_total=100.0 * second))
+        watch.hear(_beat("web", 2, readings_total=1000.0 + 50.0 * second))
+        clock.advance(1)
+    assert watch.readings_per_s() == 150.0
+    assert watch.counters()["web"] == {"readings_total": 1250.0}
+
+
+def test_a_restarted_process_never_makes_the_rate_negative(clock: ManualClock) -> None:
+    watch = RoleWatch(clock, [])
+    watch.hear(_beat("intake", 1, readings_total=9000.0))
+    clock.advance(1)
+    watch.hear(_beat("intake", 1, readings_total=3.0))
+    assert watch.readings_per_s() == 0.0
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"role": 1}', b"\xff"])
+def test_what_is_no_heartbeat_is_refused(clock: ManualClock, data: bytes) -> None:
+    with pytest.raises((msgspec.MsgspecError, UnicodeDecodeError)):
+        RoleWatch(clock, []).hear(data)
