@@ -88,6 +88,16 @@ describe("the live link", () => {
     expect(wires[0]?.closed).toBe(true);
   });
 
+  it("gives a snapshot time, and a page that was asleep a second look", async () => {
+    wires[0]?.open();
+    await vi.advanceTimersByTimeAsync(8_000);
+    expect(wires[0]?.closed).toBe(false);
+    wires[0]?.say({ type: "snapshot", seq: 7, entities: {} });
+    vi.setSystemTime(Date.now() + 30_000);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(link.state.up).toBe(true);
+  });
+
   it("stays up while answers come, and tells the latency", async () => {
     up(wires[0]);
     for (let n = 0; n < 10; n += 1) {

@@ -8,6 +8,8 @@ import type { LiveMessage } from "../model/types";
 
 export const PING_MS = 1_000;
 export const SILENT_MS = 2_500;
+/** How long a new socket may take to bring its first message, a snapshot of the whole city. */
+const FIRST_WITHIN_MS = 10_000;
 const RETRY_FIRST_MS = 250;
 const RETRY_MOST_MS = 3_000;
 
@@ -33,6 +35,7 @@ export interface LiveOptions {
 export class LiveLink {
   #socket: WebSocket | null = null;
   #heard_ms = 0;
+  #ticked_ms = 0;
   #attempt = 0;
   #ticker: ReturnType<typeof setInterval> | null = null;
   #retry: ReturnType<typeof setTimeout> | null = null;
@@ -47,6 +50,7 @@ export class LiveLink {
 
   start(): void {
     this.#stopped = false;
+    this.#ticked_ms = this.#now();
     this.#ticker = setInterval(() => this.#tick(), PING_MS);
     this.#connect();
   }
@@ -95,8 +99,12 @@ export class LiveLink {
   }
 
   #tick(): void {
-    if (!this.#socket) return;
-    if (this.#now() - this.#heard_ms > SILENT_MS) {
+    const late = this.#now() - this.#ticked_ms > 2 * PING_MS;
+    this.#ticked_ms = this.#now();
+    // After a pause of this page itself, what came meanwhile waits to be heard: judge at the next tick.
+    if (!this.#socket || late) return;
+    const patience_ms = this.#state.up ? SILENT_MS : FIRST_WITHIN_MS;
+    if (this.#now() - this.#heard_ms > patience_ms) {
       this.#lose(this.#socket);
     } else if (this.#state.up) {
       this.#ping();

@@ -27,6 +27,8 @@ export interface MapColours {
   readonly ink: string;
   readonly onPriority: Readonly<Record<Priority, string>>;
   readonly priority: Readonly<Record<Priority, string>>;
+  /** Outline and glyph of a marker that is not filled: dark enough on the ground of the theme. */
+  readonly edge: Readonly<Record<Priority, string>>;
 }
 
 export const MAP_COLOURS: Readonly<Record<Theme, MapColours>> = {
@@ -53,6 +55,7 @@ export const MAP_COLOURS: Readonly<Record<Theme, MapColours>> = {
     panel: "#182029",
     ink: "#0b0f13",
     priority: { 1: "#ff3b5c", 2: "#ff9f1c", 3: "#fff3b0", 4: "#3fc1ff", 5: "#5b6cff" },
+    edge: { 1: "#ff3b5c", 2: "#ff9f1c", 3: "#fff3b0", 4: "#3fc1ff", 5: "#8d99ff" },
     onPriority: { 1: "#17060a", 2: "#1c1100", 3: "#1d1a08", 4: "#03151f", 5: "#ffffff" },
   },
   light: {
@@ -78,6 +81,7 @@ export const MAP_COLOURS: Readonly<Record<Theme, MapColours>> = {
     panel: "#ffffff",
     ink: "#ffffff",
     priority: { 1: "#d1123a", 2: "#f08c00", 3: "#ffd84d", 4: "#0b7fc0", 5: "#4a55d6" },
+    edge: { 1: "#d1123a", 2: "#b45f00", 3: "#8a6d00", 4: "#0b6ea8", 5: "#4a55d6" },
     onPriority: { 1: "#ffffff", 2: "#1c1100", 3: "#1d1a08", 4: "#ffffff", 5: "#ffffff" },
   },
 };

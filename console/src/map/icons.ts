@@ -69,11 +69,11 @@ function drawIncident(pen: Pen, colours: MapColours, [priority, type, state]: re
   pen.fillStyle = solid ? colours.priority[level] : colours.panel;
   pen.fill(path);
   pen.lineWidth = 2.5;
-  pen.strokeStyle = colours.priority[level];
+  pen.strokeStyle = solid ? colours.priority[level] : colours.edge[level];
   pen.stroke(path);
   const { x, y, size } = shape.glyph;
   const glyph = TYPE_GLYPHS[type as IncidentType] ?? TYPE_GLYPHS.other;
-  drawGlyph(pen, glyph, x, y, size, solid ? colours.onPriority[level] : colours.priority[level]);
+  drawGlyph(pen, glyph, x, y, size, solid ? colours.onPriority[level] : colours.edge[level]);
 }
 
 /** free: grey outline; bound: blue; scene: blue and filled; off: dim. "outline" is a fix older than 60 s. */
