@@ -3,11 +3,11 @@
 import asyncio
 import signal
 import sys
+from datetime import datetime
 from urllib.parse import quote
 
 import msgspec
 
-from safecity import summary
 from safecity.access.accounts import create_link, has_accounts
 from safecity.access.policy import FIRST_ACCOUNT_ROLES
 from safecity.access.policy import Role as AccessRole
@@ -29,7 +29,7 @@ async def run(plan: Plan, *, for_s: float | None, headless: bool, as_json: bool)
     begun = clock.now()
     starting = asyncio.current_task()
     interrupt = asyncio.create_task(_cancel_when(end, starting))
-    figures: summary.Figures | None = None
+    figures: bytes | None = None
     try:
         async with running(plan, say) as installation:
             interrupt.cancel()
@@ -39,17 +39,24 @@ async def run(plan: Plan, *, for_s: float | None, headless: bool, as_json: bool)
                 say(await _how_to_sign_in(installation, clock))
             with Watch() as memory:
                 await _until(end, for_s)
-                if plan.simulated and (as_json or headless):
-                    figures = await summary.collect(installation, begun, memory)
+                if plan.simulated and as_json:
+                    figures = await _figures(installation, begun, memory)
             say("stopping ...")
     except asyncio.CancelledError:
         say("stopped before everything was up")
         return 130
     stopped = (clock.now() - begun).total_seconds()
     say(f"stopped after {stopped:.0f} s; start again to go on where it was")
-    if figures is not None and as_json:
-        sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
+    if figures is not None:
+        sys.stdout.write(figures.decode() + "\n")
     return 0
+
+
+async def _figures(installation: Installation, begun: datetime, memory: Watch) -> bytes:
+    # What counting needs is loaded when there is something to count: the supervisor lives for months.
+    from safecity import summary
+
+    return msgspec.json.encode(await summary.collect(installation, begun, memory))
 
 
 async def new_link(folder: Folder, role: str) -> str:

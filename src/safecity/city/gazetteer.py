@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 import numpy as np
-from scipy.spatial import cKDTree
 
 from safecity.city.geo import METRES_PER_DEGREE, LocalMetres
 
@@ -235,6 +234,9 @@ def _located(entries: list[Entry], localities: list[Entry]) -> list[Entry]:
 
 
 def _nearest(wanted: list[Entry], among: list[Entry]) -> list[Entry | None]:
+    # Only the import needs it, and every process that opens a city would carry its 25 MB.
+    from scipy.spatial import cKDTree
+
     if not wanted or not among:
         return [None] * len(wanted)
     plane = LocalMetres(among[0].lat)

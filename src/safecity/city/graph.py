@@ -5,15 +5,17 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from safecity.city.geo import Floats, LocalMetres
 from safecity.errors import Invalid
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 Ints = NDArray[np.int32]
 Times = NDArray[np.float32]
@@ -152,6 +154,9 @@ class RoadGraph:
 
     @cached_property
     def _tree(self) -> "cKDTree[None]":
+        # Only who routes needs it, and every process that opens a city would carry its 25 MB.
+        from scipy.spatial import cKDTree
+
         return cKDTree(
             self._plane.project(self.node_lon, self.node_lat), compact_nodes=False, balanced_tree=False
         )

@@ -25,7 +25,7 @@ SETTINGS = {
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
     "max_connections": "80",
-    "shared_buffers": "96MB",
+    "shared_buffers": "64MB",
     "max_wal_size": "1GB",
     "wal_compression": "on",
     "jit": "off",
