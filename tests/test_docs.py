@@ -70,3 +70,11 @@ def test_the_glossary_is_sorted_and_says_each_word_once() -> None:
     words = [word for word in words if set(word) != {"-"}]
     assert words == sorted(words, key=str.casefold)
     assert len(words) == len(set(words))
+
+
+def test_every_shortcut_is_listed() -> None:
+    source = (ROOT / "console" / "src" / "state" / "shortcuts.svelte.ts").read_text()
+    keys = set(re.findall(r'keys: "([^"]+)"', source)) | set(re.findall(r': "(g [a-z])"', source))
+    assert len(keys) > 15
+    guide = (DOCS / "guide" / "operators.md").read_text()
+    assert [key for key in sorted(keys) if f"`{key}`" not in guide] == []
