@@ -26,7 +26,7 @@ from safecity.web import (
 from safecity.web.answers import on_error
 from safecity.web.deps import WebDeps
 from safecity.web.front import Front
-from safecity.web.gate import ACCESS, Access, Gate, Open
+from safecity.web.gate import ACCESS, Access, Gate, Open, refuse_nul
 from safecity.web.health import Health
 from safecity.web.hub import Hub
 from safecity.web.metrics import Metrics
@@ -73,6 +73,7 @@ def create_app(deps: WebDeps, handlers: Iterable[BaseRouteHandler] = HANDLERS) -
     framework = Litestar(
         route_handlers=list(handlers),
         guards=[gate.admit],
+        before_request=refuse_nul,
         dependencies={
             **{name: _always(value) for name, value in given.items()},
             "who": Provide(who_of, sync_to_thread=False),

@@ -5,6 +5,7 @@ import secrets
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.enums import ScopeType
@@ -25,6 +26,9 @@ COOKIE: Final = "safecity_session"
 CSRF_HEADER: Final = "x-csrf-token"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_ID: Final = 200
+NUL: Final = b"\\u0000"
+"""How JSON writes it; the bare byte is refused by the JSON decoder."""
+
 ACCESS: Final = "access"
 RECHECK_S: Final = 10.0
 """How soon a socket ends whose session ended elsewhere."""
@@ -155,6 +159,12 @@ class Gate:
             self._database, identity.session.token_hash, self._idle_s, used=False
         )
         return found is not None and found.actor == identity.actor
+
+
+async def refuse_nul(request: Request[Any, Any, Any]) -> None:
+    """Refuse a body with U+0000 before it is read: no text of people has it, and it cannot be stored."""
+    if NUL in await request.body():
+        raise Invalid("the body holds the character U+0000, which is not text")
 
 
 def session_cookie(token: str, *, secure: bool) -> Cookie:
