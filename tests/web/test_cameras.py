@@ -167,6 +167,12 @@ async def test_without_the_video_role_there_is_a_sentence(house: House) -> None:
     person = await house.person(Role.DISPATCHER)
     answer = await person.get(f"/api/cameras/camera-1/still{LOOK}")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    async with house.socket(person, f"/api/cameras/camera-1/live{LOOK}") as socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.link.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1013
+    assert await _looks(house) == []
 
 
 async def test_a_slow_viewer_jumps_to_a_keyframe() -> None:

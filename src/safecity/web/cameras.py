@@ -13,7 +13,7 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.params import QueryParameter, SkipValidation
 from nats.aio.msg import Msg
 
-from safecity.access.policy import Action
+from safecity.access.policy import Action, Purpose
 from safecity.bus.subjects import live as live_subject
 from safecity.errors import NotFound, SafeCityError, Unavailable
 from safecity.model.base import Noun
@@ -58,6 +58,14 @@ class StreamStart(Noun, frozen=True):
     fragments: tuple[bytes, ...] = ()
     code: str = ""
     message: str = ""
+
+
+class Look(Noun, frozen=True):
+    """A look that is asked for: through which camera, on what ground."""
+
+    action: Action
+    camera: Camera
+    ground: Purpose
 
 
 class InitMessage(Noun, frozen=True, tag_field="type", tag="init"):
@@ -150,8 +158,9 @@ async def live(
     await socket.accept()
     figures.video_clients.inc()
     try:
-        await _write_look(deps, who, Action.LOOK_LIVE, camera_id, incident_id, purpose)
-        await _show(socket, deps, gate, who, camera_id)
+        ground = Purpose(text=purpose, incident_id=incident_id)
+        look = await _asked_look(deps, Action.LOOK_LIVE, camera_id, ground)
+        await _show(socket, deps, gate, who, look)
     except WebSocketDisconnect:
         return
     except _Ended as ended:
@@ -172,40 +181,48 @@ async def still(
     camera_id: PathId, purpose: PurposeText, incident_id: IncidentId, deps: Deps, who: Who
 ) -> Response[bytes]:
     """Return the newest still picture (JPEG)."""
-    await _write_look(deps, who, Action.LOOK_STILL, camera_id, incident_id, purpose)
+    ground = Purpose(text=purpose, incident_id=incident_id)
+    look = await _asked_look(deps, Action.LOOK_STILL, camera_id, ground)
     data = await deps.bus.request(f"still.{camera_id}", b"", STILL_WITHIN_S)
     if not data:
         raise Unavailable("the camera has no picture now; its state says why")
+    await _write_down(deps, who, look)
     return Response(data, headers={"Cache-Control": "no-store"}, media_type="image/jpeg")
 
 
-async def _write_look(
-    deps: WebDeps, who: Identity, action: Action, camera_id: str, incident_id: str, purpose: str
-) -> None:
-    """Write the look down; raises NotFound when camera or incident are not known, so nobody looks then."""
-    async with deps.db.writing() as tx:
+async def _asked_look(deps: WebDeps, action: Action, camera_id: str, ground: Purpose) -> Look:
+    """Return the look that is asked for; raises NotFound when camera or incident are not known."""
+    async with deps.db.reading() as tx:
         camera = await tx.get(Camera, camera_id)
-        if await tx.find(Incident, incident_id) is None:
-            raise NotFound(f"there is no incident with the id '{incident_id}' to look for")
+        if await tx.find(Incident, ground.incident_id) is None:
+            raise NotFound(f"there is no incident with the id '{ground.incident_id}' to look for")
+    return Look(action=action, camera=camera, ground=ground)
+
+
+async def _write_down(deps: WebDeps, who: Identity, look: Look) -> None:
+    """Write the look down when there is a picture, before it is shown; a dead camera shows nothing."""
+    async with deps.db.writing() as tx:
         await tx.journal(
             actor=who.actor.id,
-            action=action,
+            action=look.action,
             object_kind="camera",
-            object_id=camera.id,
-            text=f"{who.actor.name} looked through {camera.name}",
-            purpose=purpose,
-            touched=(f"incident/{incident_id}",),
+            object_id=look.camera.id,
+            text=f"{who.actor.name} looked through {look.camera.name}",
+            purpose=look.ground.text,
+            touched=(f"incident/{look.ground.incident_id}",),
         )
 
 
 async def _show(
-    socket: WebSocket[Any, Any, Any], deps: WebDeps, gate: Gate, who: Identity, camera_id: str
+    socket: WebSocket[Any, Any, Any], deps: WebDeps, gate: Gate, who: Identity, look: Look
 ) -> None:
+    camera_id = look.camera.id
     viewer = Viewer()
     subscription = await deps.bus.client.subscribe(live_subject(camera_id), cb=viewer.on_message)
     try:
         start = await _start(deps, camera_id)
         viewer.begin_with(start.fragments)
+        await _write_down(deps, who, look)
         message = InitMessage(mime=start.mime, width=start.width, height=start.height)
         await socket.send_text(msgspec.json.encode(message).decode())
         for part in (start.init, *start.fragments):

@@ -32,7 +32,7 @@ def content_security_policy(host: str) -> bytes:
     """
     sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; "
         "img-src 'self' data: blob:; "
         f"font-src 'self'; media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'{sockets}; "
         "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
