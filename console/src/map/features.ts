@@ -8,6 +8,12 @@ export const FADE_FROM_MS = 15_000;
 export const OUTLINE_FROM_MS = 60_000;
 export const LIST_ONLY_FROM_MS = 300_000;
 
+/** Places in the row at a station; further units share the last one. */
+export const SLOTS = 6;
+/** A free unit this near to its station stands there. */
+const PARKED_M = 120;
+const M_PER_DEGREE = 111_195;
+
 export type Positions = (unit_id: string) => readonly [number, number] | undefined;
 
 export function collection(features: Feature[]): FeatureCollection {
@@ -52,6 +58,13 @@ function work(unit: Unit): string {
   return unit.state === "available" ? "free" : "off";
 }
 
+/** Whether a free unit stands at its station, where several share one place. */
+function isParked(unit: Unit, lon: number, lat: number): boolean {
+  if (unit.state !== "available") return false;
+  const east_m = (lon - unit.home.lon) * M_PER_DEGREE * Math.cos((lat * Math.PI) / 180);
+  return Math.hypot(east_m, (lat - unit.home.lat) * M_PER_DEGREE) < PARKED_M;
+}
+
 /** Units with a fix that is young enough. `now_ms` is the server's time. */
 export function unitFeatures(
   state: State,
@@ -60,12 +73,16 @@ export function unitFeatures(
   where: Positions,
 ): FeatureCollection {
   const features: Feature[] = [];
+  const parked = new Map<string, number>();
   for (const unit of state.unit.values()) {
     const fix = state.fixes.get(unit.id);
     const look = fix && fade(now_ms - fix.time_ms);
     if (!fix || !look || unit.state === "off_duty") continue;
     const [lon, lat] = where(unit.id) ?? [fix.lon, fix.lat];
     const busy = unit.state !== "available";
+    // Those at a station stand side by side, in the order of their numbers.
+    const slot = isParked(unit, lon, lat) ? (parked.get(unit.station_id) ?? 0) + 1 : 0;
+    if (slot > 0) parked.set(unit.station_id, slot);
     features.push(
       point(lon, lat, {
         id: unit.id,
@@ -73,6 +90,7 @@ export function unitFeatures(
         opacity: look.opacity,
         label: unit.call_sign,
         busy,
+        slot: Math.min(slot, SLOTS),
         order: busy ? 1 : 0,
       }),
     );

@@ -1,6 +1,7 @@
 /** Style layers of what happens in the city, above the basemap. */
-import type { FilterSpecification, LayerSpecification } from "maplibre-gl";
+import type { ExpressionSpecification, FilterSpecification, LayerSpecification } from "maplibre-gl";
 import type { MapColours } from "./colours";
+import { SLOTS } from "./features";
 import { LABEL_FONT } from "./fonts";
 
 export const OVERLAYS = [
@@ -24,6 +25,22 @@ export const SWITCHES = {
   stations: ["stations", "station-label"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 export type Switch = keyof typeof SWITCHES;
+
+const ICON_STEP_PX = 25;
+
+/** How far the icon of a parked unit stands from its station, in steps of one icon: two rows of three. */
+function slotOffset(step: number): ExpressionSpecification {
+  const places = Array.from({ length: SLOTS }, (_, at) => [
+    at + 1,
+    ["literal", [((at % 3) + 0.9) * step, (Math.floor(at / 3) - 0.5) * step]],
+  ]);
+  return [
+    "match",
+    ["get", "slot"],
+    ...places.flat(),
+    ["literal", [0, 0]],
+  ] as unknown as ExpressionSpecification;
+}
 
 export function overlayLayers(colours: MapColours): LayerSpecification[] {
   return [
@@ -152,6 +169,7 @@ function units(colours: MapColours): LayerSpecification[] {
         "icon-allow-overlap": true,
         "icon-ignore-placement": true,
         "symbol-sort-key": ["get", "order"],
+        "icon-offset": slotOffset(ICON_STEP_PX),
         "icon-size": ["interpolate", ["linear"], ["zoom"], 10.5, 0.7, 13, 0.95, 16, 1.1],
       },
       paint: { "icon-opacity": ["get", "opacity"] },
@@ -160,7 +178,7 @@ function units(colours: MapColours): LayerSpecification[] {
       minzoom: 12,
       offset: 0.95,
       size: 11.5,
-      filter: ["any", ["get", "busy"], [">=", ["zoom"], 13.5]],
+      filter: ["any", ["get", "busy"], ["all", ["==", ["get", "slot"], 0], [">=", ["zoom"], 13.5]]],
     }),
   ];
 }

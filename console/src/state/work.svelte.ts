@@ -1,4 +1,6 @@
 /** The incident in hand: its order in the queue, its details, its recommendation and the choice of units. */
+
+import { ApiError } from "../api/api";
 import type { Disposition, Incident, IncidentDetail, Recommendation, Unit } from "../model/types";
 import { desk } from "./desk.svelte";
 import { t } from "./speech.svelte";
@@ -11,6 +13,7 @@ export function inOrder(a: Incident, b: Incident): number {
   );
 }
 
+const ASK_AGAIN_MS = 2_000;
 const RECOMMENDED_IN = ["new", "acknowledged", "cleared"];
 
 export class Work {
@@ -20,6 +23,8 @@ export class Work {
   detail = $state.raw<IncidentDetail | null>(null);
   recommendation = $state.raw<Recommendation | null>(null);
   recommending = $state(false);
+  /** The dispatch room does not answer; it is asked again until it does. */
+  adviceAway = $state(false);
   unticked = $state.raw<ReadonlySet<string>>(new Set());
   added = $state.raw<readonly string[]>([]);
   overrideReason = $state("");
@@ -94,9 +99,15 @@ export class Work {
     this.recommending = this.recommendation === null;
     try {
       const found = await desk.api.recommendation(incident.id);
-      if (this.selectedId === incident.id) this.recommendation = found;
+      // An answer that comes after the dispatch would offer to send the same again.
+      const now = this.incident;
+      const wanted = now?.id === incident.id && RECOMMENDED_IN.includes(now.state);
+      if (wanted) this.recommendation = found;
+      this.adviceAway = false;
     } catch (error) {
-      desk.say(error);
+      this.adviceAway = error instanceof ApiError && ["unavailable", "offline"].includes(error.code);
+      if (this.adviceAway) this.#askAgain(incident.id);
+      else desk.say(error);
     } finally {
       this.recommending = false;
     }
@@ -170,6 +181,13 @@ export class Work {
     } finally {
       this.busy = false;
     }
+  }
+
+  #askAgain(id: string): void {
+    setTimeout(() => {
+      const incident = this.incident;
+      if (incident?.id === id && this.recommendation === null) void this.recommend(incident);
+    }, ASK_AGAIN_MS);
   }
 
   #resetChoice(): void {
