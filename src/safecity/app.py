@@ -31,6 +31,9 @@ Say = Callable[[str], None]
 
 CITY_ROLES: Final = (Role.INTAKE, Role.FUSION, Role.OPERATIONS, Role.DISPATCH, Role.VIDEO, Role.WEB)
 POSTGRES, NATS = "postgresql", "nats"
+ROLE_READY_S: Final = 180.0
+"""The dispatch role compiles its search the first time; on a slow, busy machine that takes long."""
+
 ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 """Many processes share few cores: no library starts a pool of threads or heaps for itself."""
 
@@ -71,7 +74,8 @@ class _Heard:
         async def on_status(message: object) -> None:
             data = getattr(message, "data", b"")
             status = msgspec.json.decode(data)
-            self.pids[status["role"]] = status["pid"]
+            if status["ready"]:
+                self.pids[status["role"]] = status["pid"]
 
         await bus.client.subscribe(f"{ROLE_STATUS}.*", cb=on_status)
 
@@ -256,6 +260,7 @@ def _role_program(folder: Folder, run: RunFile, role: Role, supervisor: Supervis
         ready=ready,
         environment=ENVIRONMENT,
         stop_within_s=stop_within_s(role) + 0.5,
+        ready_within_s=ROLE_READY_S,
     )
 
 

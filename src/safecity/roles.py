@@ -52,6 +52,7 @@ class Surroundings:
         self.settings: Settings = settings_of(run)
         self.clock: Clock = SystemClock()
         self.report: Callable[[], Mapping[str, float]] = dict
+        self.is_ready: Callable[[], bool] = lambda: role not in SAY_WHEN_READY
         self._stack = stack
 
     async def bus(self, name: str = "") -> Bus:
@@ -74,6 +75,10 @@ class Surroundings:
     def batcher(self, bus: Bus) -> MicroBatcher:
         """Return a micro-batcher with the configured limits."""
         return MicroBatcher(bus, self.settings.bus.batch_size, self.settings.bus.batch_delay_s)
+
+
+SAY_WHEN_READY = frozenset({Role.FUSION, Role.DISPATCH})
+"""Roles that load or compile before they work, and say themselves when they do."""
 
 
 Main = Callable[[Surroundings], Awaitable[None]]
@@ -106,6 +111,7 @@ async def fusion(at: Surroundings) -> None:
 
     room = FusionRoom(await at.database(), await at.bus(), at.settings, at.clock, load_alarm_rules())
     at.report = room.counters.copy
+    at.is_ready = room.ready.is_set
     await room.run()
 
 
@@ -129,6 +135,7 @@ async def dispatch(at: Surroundings) -> None:
     room = DispatchRoom(graph, load_run_cards(), at.settings.dispatch, at.clock)
     service = DispatchService(room, await at.database(), await at.bus())
     at.report = service.counters.copy
+    at.is_ready = service.ready.is_set
     await service.run()
 
 
@@ -248,6 +255,7 @@ async def _heartbeat(at: Surroundings, bus: Bus) -> None:
         status = {
             "role": at.role,
             "pid": os.getpid(),
+            "ready": at.is_ready(),
             "at": at.clock.now(),
             "counters": at.report(),
         }

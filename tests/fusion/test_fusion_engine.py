@@ -167,9 +167,9 @@ def test_a_faint_intrusion_is_none_and_one_without_a_score_is_certain() -> None:
 
 def test_a_lost_camera_is_one_alarm_until_it_lives_again() -> None:
     fusion = with_cameras()
-    names = ["connecting", "live", "stalled", "lost", "connecting", "refused", "live", "lost"]
+    names = ["connecting", "live", "stalled", "lost", "refused", "lost", "live", "lost", "lost", "lost"]
     alarms = fuse(fusion, [state(name, 10 * n) for n, name in enumerate(names)])
-    assert [alarm.event_time for alarm in alarms] == [after(30), after(70)]
+    assert [alarm.event_time for alarm in alarms] == [after(50), after(90)]
     assert alarms[0].reason.text == "Camera without picture: lost, no answer"
 
 

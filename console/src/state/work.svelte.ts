@@ -9,7 +9,7 @@ import { t } from "./speech.svelte";
 export function inOrder(a: Incident, b: Incident): number {
   const fresh = Number(b.state === "new") - Number(a.state === "new");
   return (
-    fresh || a.priority - b.priority || a.opened_at.localeCompare(b.opened_at) || a.id.localeCompare(b.id)
+    a.priority - b.priority || fresh || a.opened_at.localeCompare(b.opened_at) || a.id.localeCompare(b.id)
   );
 }
 

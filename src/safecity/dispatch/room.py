@@ -10,7 +10,7 @@ from safecity.config import DispatchSection
 from safecity.dispatch.recommend import recommend
 from safecity.dispatch.travel import travel_to
 from safecity.model.incident import Incident
-from safecity.model.unit import Fix, Recommendation, Unit
+from safecity.model.unit import Capability, Fix, Recommendation, Unit
 from safecity.rules.run_cards import RunCards
 
 
@@ -32,11 +32,30 @@ class DispatchRoom:
         travel_to(self._graph, (float(lon[0]), float(lat[0])), np.array(lon), np.array(lat))
 
     def recommend(
-        self, incident: Incident, units: Sequence[Unit], fixes: Mapping[str, Fix]
+        self,
+        incident: Incident,
+        units: Sequence[Unit],
+        fixes: Mapping[str, Fix],
+        underway: Sequence[Unit] = (),
     ) -> Recommendation:
         """Return the recommendation for `incident` by its run card.
 
-        units: all units, whatever their state; fixes: the last known position by unit id.
+        units: all units, whatever their state. fixes: the last known position by unit id. underway: units that work on this incident already; what
+        they bring is not asked for again.
         """
-        slots = self._run_cards.slots(incident.type, incident.priority)
+        slots = still_needed(self._run_cards.slots(incident.type, incident.priority), underway)
         return recommend(self._graph, incident, units, fixes, slots, self._settings, self._clock)
+
+
+def still_needed(slots: Sequence[Capability], underway: Sequence[Unit]) -> tuple[Capability, ...]:
+    """Return the slots that the units under way leave open.
+
+    Each unit fills one slot: the first of its capabilities that is still asked for.
+    """
+    open_slots = list(slots)
+    for unit in sorted(underway, key=lambda unit: (len(unit.capabilities), unit.id)):
+        for capability in unit.capabilities:
+            if capability in open_slots:
+                open_slots.remove(capability)
+                break
+    return tuple(open_slots)

@@ -12,11 +12,13 @@ from safecity.bus.subjects import RECOMMEND
 from safecity.dispatch.room import DispatchRoom
 from safecity.errors import SafeCityError
 from safecity.model.incident import Incident
-from safecity.model.unit import Recommendation, Unit
+from safecity.model.unit import Assignment, Recommendation, Unit
 from safecity.store.database import Database
 from safecity.store.snapshot import fixes
 
 log = structlog.get_logger()
+
+BOUND = "incident_id = $1 AND state NOT IN ('cleared', 'cancelled')"
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -40,6 +42,7 @@ class DispatchService:
         self._room = room
         self._database = database
         self._bus = bus
+        self.ready = asyncio.Event()
         self.counters: dict[str, float] = dict.fromkeys(
             ("recommendations_total", "refused_total", "last_compute_ms"), 0
         )
@@ -48,6 +51,7 @@ class DispatchService:
         """Answer until cancelled."""
         await self._warm()
         await self._bus.serve(RECOMMEND, self._answer)
+        self.ready.set()
         await asyncio.Event().wait()
 
     async def _warm(self) -> None:
@@ -66,9 +70,11 @@ class DispatchService:
         """Return the recommendation for a stored incident; raises NotFound when there is none."""
         async with self._database.reading() as tx:
             incident = await tx.get(Incident, incident_id)
+            sent = await tx.select(Assignment, BOUND, incident_id)
             units = await tx.current(Unit)
             last = {fix.unit_id: fix for fix in await fixes(tx)}
-        return self._room.recommend(incident, units, last)
+        underway = {assignment.unit_id for assignment in sent}
+        return self._room.recommend(incident, units, last, [u for u in units if u.id in underway])
 
     async def _answer(self, data: bytes) -> bytes:
         try:

@@ -37,6 +37,8 @@ TICK_S: Final = 0.5
 OUTBOX_LIMIT: Final = 1000
 """Observations that wait for the bus at most; then the oldest go, counted."""
 RETRY_S: Final = 1.0
+REMIND_S: Final = 5.0
+"""How often a camera without a picture says so again: rules wait how long it lasts."""
 
 Publish = Callable[[Observation], Awaitable[None]]
 
@@ -274,6 +276,7 @@ class _Unit:
         self._analysis = analysis
         self._watch = analysis.watches[config.id]
         self._said: tuple[CameraState, str, bool] | None = None
+        self._said_at = now
         self._since = now
 
     def camera(self) -> Camera:
@@ -288,12 +291,17 @@ class _Unit:
 
     def state_change(self, clock: Clock) -> Observation | None:
         now = self._now()
-        if now == self._said:
+        if now == self._said and not self._remind(now[0], clock.now()):
             return None
+        self._said_at = clock.now()
         if self._said is None or now[0] is not self._said[0]:
             self._since = clock.now()
         self._said = now
         return state_observation(self.config, *now, clock)
+
+    def _remind(self, state: CameraState, now: datetime) -> bool:
+        away = state in (CameraState.LOST, CameraState.REFUSED, CameraState.STALLED)
+        return away and (now - self._said_at).total_seconds() >= REMIND_S
 
     def figures(self) -> CameraFigures:
         stream, recorder, watch = self.session.counters, self._recorder.counters, self._watch.counters
