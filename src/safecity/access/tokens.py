@@ -7,7 +7,7 @@ from typing import Final
 
 from safecity.access.policy import Actor, ActorKind, Role
 from safecity.errors import Invalid
-from safecity.store.database import Database
+from safecity.store.database import Database, translated
 
 TOKEN_BYTES: Final = 32
 MAX_TOKEN: Final = 256
@@ -95,8 +95,8 @@ async def machine_of(database: Database, token: str) -> Actor | None:
     """Return the machine that this bearer token belongs to, or None."""
     if not MIN_MACHINE_TOKEN <= len(token) <= MAX_TOKEN:
         return None
-    async with database.reading() as tx:
-        row = await tx.connection.fetchrow(
+    with translated():
+        row = await database.pool.fetchrow(
             "SELECT name, roles FROM machine_token WHERE token_hash = $1 AND disabled_at IS NULL",
             token_hash(token),
         )

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -16,6 +15,7 @@ from nats.js.errors import APIError
 
 from safecity.bus.connection import Bus
 from safecity.bus.subjects import Stream
+from safecity.clock import Clock
 from safecity.errors import Unavailable
 from safecity.model.journal import FEED, Feed
 
@@ -83,6 +83,7 @@ class FeedReader:
     def __init__(
         self,
         bus: Bus,
+        clock: Clock,
         on_feed: Callable[[Feed, float], None],
         on_gap: Callable[[], None],
         size: int = RING_SIZE,
@@ -93,6 +94,7 @@ class FeedReader:
         restart of this process.
         """
         self._bus = bus
+        self._clock = clock
         self._on_feed = on_feed
         self._on_gap = on_gap
         self._size = size
@@ -168,7 +170,7 @@ class FeedReader:
             log.error("a change cannot be read; consoles begin anew", error=str(error))
             self._on_gap()
             return
-        age_s = (datetime.now(UTC) - message.metadata.timestamp).total_seconds()
+        age_s = (self._clock.now() - message.metadata.timestamp).total_seconds()
         self._on_feed(feed, max(0.0, age_s))
 
 

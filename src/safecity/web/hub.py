@@ -124,7 +124,7 @@ class Hub:
         self._moved: set[str] = set()
         self._frames: dict[tuple[int, frozenset[EntityKind]], str] = {}
         self.ring = Ring()
-        self.reader = FeedReader(deps.bus, self._on_feed, self._on_gap)
+        self.reader = FeedReader(deps.bus, deps.clock, self._on_feed, self._on_gap)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
