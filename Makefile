@@ -17,8 +17,9 @@ demo: setup ## start the simulated city and print the console's address
 	@exec $(VENV)/bin/safecity demo $(ARGS)
 
 test: setup browser ## run all tests
-	@$(PY) -m pytest $(ARGS)
 	@$(PY) -m safecity.web.console_build test
+	@$(PY) -m pytest -m "not e2e and not faults" --numprocesses 4 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -m "e2e or faults" $(ARGS)
 
 check: setup ## the same as test, after style and types
 	@$(MAKE) --no-print-directory lint

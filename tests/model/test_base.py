@@ -16,9 +16,9 @@ from safecity.model.observation import Observation, ObservationKind, Unit, pack,
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 texts = st.text(max_size=20)
 moments = st.datetimes(
-    min_value=datetime(2000, 1, 1),
-    max_value=datetime(2100, 1, 1),
-    timezones=st.just(UTC),  # noqa: DTZ001
+    min_value=datetime(2000, 1, 1),  # noqa: DTZ001
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 observations = st.builds(
     Observation,

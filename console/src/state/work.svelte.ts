@@ -5,7 +5,7 @@ import type { Disposition, Incident, IncidentDetail, Recommendation, Unit } from
 import { desk } from "./desk.svelte";
 import { t } from "./speech.svelte";
 
-/** Unacknowledged first, then priority, then the longest waiting. */
+/** By priority; in one priority the unacknowledged first, then the longest waiting. */
 export function inOrder(a: Incident, b: Incident): number {
   const fresh = Number(b.state === "new") - Number(a.state === "new");
   return (

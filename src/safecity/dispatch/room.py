@@ -40,8 +40,8 @@ class DispatchRoom:
     ) -> Recommendation:
         """Return the recommendation for `incident` by its run card.
 
-        units: all units, whatever their state. fixes: the last known position by unit id. underway: units that work on this incident already; what
-        they bring is not asked for again.
+        units: all units, whatever their state. fixes: last known position by unit id. underway: units that
+        work on this incident already; what they bring is not asked for again.
         """
         slots = still_needed(self._run_cards.slots(incident.type, incident.priority), underway)
         return recommend(self._graph, incident, units, fixes, slots, self._settings, self._clock)
