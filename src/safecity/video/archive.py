@@ -190,8 +190,13 @@ class Archive:
             os.close(descriptor)
 
     def _enter(self, job: _Enter) -> None:
-        """Enter, in order: while an earlier entry is refused by the disk, later ones wait behind it."""
+        """Enter, in order: while an earlier entry is refused by the disk, later ones wait behind it.
+
+        A file may be deleted for its room before its own entry found any; its tombstone then follows the entry.
+        """
         self._refused.append(job)
+        if isinstance(job.entry, FileEntry):
+            self._keep(job.entry)
         self._retry()
 
     def _retry(self) -> None:
@@ -204,8 +209,6 @@ class Archive:
                 return
             self._refused.pop(0)
             self.counters.entered += 1
-            if isinstance(job.entry, FileEntry):
-                self._keep(job.entry)
             self._on_entry(job.entry)
 
     def _refuse(self, what: str, error: OSError) -> None:
