@@ -192,7 +192,7 @@ class Archive:
     def _enter(self, job: _Enter) -> None:
         """Enter, in order: while an earlier entry is refused by the disk, later ones wait behind it.
 
-        A file may be deleted for its room before its own entry found any; its tombstone then follows the entry.
+        A file may be deleted for its room before its own entry found any; its tombstone then follows it.
         """
         self._refused.append(job)
         if isinstance(job.entry, FileEntry):
