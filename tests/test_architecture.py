@@ -18,7 +18,7 @@ FLOORS: list[set[str]] = [
     {"warning", "outputs", "oversight"},
     {"web", "simulator"},
     {"deployment", "supervisor", "memory"},
-    {"roles", "preparation"},
+    {"roles", "preparation", "seeding"},
     {"app", "checking"},
     {"summary"},
     {"demo"},

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from safecity import __version__
 from safecity.bus import engine as nats_engine
 from safecity.bus.connection import Bus, connect
 from safecity.bus.subjects import ROLE_STATUS
@@ -31,8 +33,8 @@ Say = Callable[[str], None]
 
 CITY_ROLES: Final = (Role.INTAKE, Role.FUSION, Role.OPERATIONS, Role.DISPATCH, Role.VIDEO, Role.WEB)
 POSTGRES, NATS = "postgresql", "nats"
-ROLE_READY_S: Final = 180.0
-"""The dispatch role compiles its search the first time; on a slow, busy machine that takes long."""
+ROLE_READY_S: Final = 120.0
+"""On a slow, busy machine the detector and the web server take long to load."""
 
 ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 """Many processes share few cores: no library starts a pool of threads or heaps for itself."""
@@ -124,7 +126,7 @@ def _choose_ports(plan: Plan, settings: Settings) -> RunFile:
         web_port=free_port(settings.web.host, settings.web.port, "the console"),
         mqtt_host=settings.bus.mqtt_host,
         mqtt_port=free_port(settings.bus.mqtt_host, settings.bus.mqtt_port, "sensors (MQTT)"),
-        rtsp_port=free_port("127.0.0.1", 0, "simulated cameras"),
+        rtsp_port=free_port("127.0.0.1", settings.simulator.rtsp_port, "simulated cameras"),
         simulated=plan.simulated,
         speed=plan.speed,
         scripted_operator=plan.scripted_operator,
@@ -176,8 +178,20 @@ async def _prepare_and_start_nats(
     plan: Plan, settings: Settings, run: RunFile, supervisor: Supervisor, say: Say
 ) -> None:
     # The city comes first because the logins of its sensors stand in the server's configuration.
-    await _run_to_end(plan.folder, "prepare", say)
+    fingerprint = _fingerprint(settings, run)
+    if not plan.folder.is_prepared(fingerprint):
+        await _run_to_end(plan.folder, "prepare", say)
+        plan.folder.write_run(msgspec.structs.replace(run, prepared_anew=True))
+        plan.folder.mark_prepared(fingerprint)
     await _start_nats(plan.folder, settings, run, supervisor)
+
+
+def _fingerprint(settings: Settings, run: RunFile) -> str:
+    """Name everything that `prepare` depends on, so that it is done again only when that changed."""
+    info = Path(settings.city) / "city.json" if settings.city else None
+    changed_ns = info.stat().st_mtime_ns if info is not None and info.exists() else 0
+    parts = (__version__, settings.city, changed_ns, settings.simulator, run.simulated, run.rtsp_port)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 async def _start_nats(folder: Folder, settings: Settings, run: RunFile, supervisor: Supervisor) -> None:
@@ -247,6 +261,9 @@ async def _start_roles(plan: Plan, run: RunFile, supervisor: Supervisor, bus: Bu
 
 def _role_program(folder: Folder, run: RunFile, role: Role, supervisor: Supervisor, heard: _Heard) -> Program:
     async def ready() -> bool:
+        if role is Role.DISPATCH:
+            # It may still compile when the city begins to work; until then units are chosen by hand.
+            return True
         child = supervisor.children.get(role)
         works = child is not None and heard.pids.get(role) == child.pid
         if role is Role.WEB:

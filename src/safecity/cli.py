@@ -218,7 +218,7 @@ def _prepare(given: argparse.Namespace) -> int:
 
 def _seed(given: argparse.Namespace) -> int:
     from safecity.deployment import Folder
-    from safecity.preparation import seed
+    from safecity.seeding import seed
 
     configure(json=True, role="seed")
     asyncio.run(seed(Folder(given.data)))

@@ -87,6 +87,7 @@ class SimulatorSection(Section, frozen=True):
     cameras: Annotated[int, msgspec.Meta(ge=0)] = 2
     calls_per_hour: Seconds = 60.0
     call_takers: Annotated[int, msgspec.Meta(ge=0)] = 2
+    rtsp_port: Port = 8554
 
 
 class Settings(Section, frozen=True):
@@ -135,6 +136,7 @@ EXPLAIN: Mapping[str, str] = {
     "simulator.cameras": "simulated cameras",
     "simulator.calls_per_hour": "simulated 112 calls per hour at speed 1",
     "simulator.call_takers": "simulated call-takers who answer when nobody else does; 0: all calls are yours",
+    "simulator.rtsp_port": "port of the simulated cameras",
 }
 
 

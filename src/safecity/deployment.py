@@ -42,6 +42,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     mqtt_port: int
     rtsp_port: int
     simulated: bool
+    prepared_anew: bool = False
     speed: float = 1.0
     scripted_operator: bool = False
 
@@ -141,6 +142,15 @@ class Folder:
         """What the camera simulator serves, with its accounts."""
         return self.secrets / "simulated-cameras.json"
 
+    def is_prepared(self, fingerprint: str) -> bool:
+        """Return whether the city and the simulated city were prepared for just this."""
+        mark = self.root / "prepared"
+        return mark.exists() and mark.read_text(encoding="ascii") == fingerprint
+
+    def mark_prepared(self, fingerprint: str) -> None:
+        """Note what was prepared."""
+        (self.root / "prepared").write_text(fingerprint, encoding="ascii")
+
     def secret(self, name: str) -> str:
         """Return a secret by name, made anew when there is none."""
         return write_secret(self.secrets / name)
@@ -179,6 +189,12 @@ class Folder:
 def settings_of(run: RunFile) -> Settings:
     """Return the settings that a running installation was started with."""
     return load(Path(run.config_path) if run.config_path else None)
+
+
+def city_folder(folder: Folder, run: RunFile) -> Path:
+    """Return the folder of the city that this installation runs on."""
+    configured = settings_of(run).city
+    return Path(configured) if configured else folder.demo_city
 
 
 def internal_nats_url(password: str, port: int) -> str:

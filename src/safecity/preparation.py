@@ -1,4 +1,4 @@
-"""The one-time steps of a start: `prepare` before the engines run, `seed` once they do."""
+"""The first step of a first start, before the engines run: the city, and what stands in the simulated one."""
 
 import sys
 from pathlib import Path
@@ -6,32 +6,15 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from safecity.access.tokens import ensure_machine_token
-from safecity.bus.connection import connect, ensure_streams, wake_mqtt
-from safecity.bus.engine import INTERNAL_USER, DeviceLogin, new_secret
+from safecity.bus.engine import DeviceLogin, new_secret
 from safecity.city import City
-from safecity.clock import SystemClock
-from safecity.deployment import MACHINE_TOKENS, Folder, RunFile, settings_of
+from safecity.deployment import Folder, RunFile, city_folder, settings_of
 from safecity.errors import SafeCityError
-from safecity.operations.command import Order
-from safecity.operations.registry import register
 from safecity.simulator.camera_data import demo_cameras
 from safecity.simulator.scenario import Scenario, build_scenario
-from safecity.store.database import migrate, open_database
 
 DEMO_MAP = Path(__file__).parent / "simulator" / "data" / "neubrandenburg.osm.pbf"
 CAMERA_USER = "viewer"
-
-
-def city_folder(folder: Folder, run: RunFile) -> Path:
-    """Return the folder of the city that this installation runs on."""
-    configured = settings_of(run).city
-    return Path(configured) if configured else folder.demo_city
-
-
-def read_scenario(folder: Folder) -> Scenario:
-    """Return the simulated city that `prepare` wrote."""
-    return msgspec.json.decode(folder.scenario_file.read_bytes(), type=Scenario)
 
 
 def prepare(folder: Folder) -> None:
@@ -90,34 +73,3 @@ def _write_cameras(folder: Folder, run: RunFile, scenario: Scenario) -> None:
     ]
     folder.write_private(folder.cameras_file, msgspec.json.encode(configs))
     folder.write_private(folder.simulated_cameras_file, msgspec.json.encode(served))
-
-
-async def seed(folder: Folder) -> None:
-    """Bring schema and streams up to date, register what stands in the city, make the machine tokens."""
-    run = folder.read_run()
-    settings = settings_of(run)
-    clock = SystemClock()
-    database = await open_database(run.database_url, clock, size=2)
-    try:
-        await migrate(database)
-        if not settings.bus.url:
-            wake_mqtt(run.mqtt_host, run.mqtt_port, INTERNAL_USER, folder.secret("nats"))
-        bus = await connect(run.nats_url, "seed")
-        await ensure_streams(bus, settings.bus.max_stream_mb)
-        await bus.close()
-        if run.simulated:
-            scenario = read_scenario(folder)
-            new = await register(
-                database,
-                Order(actor="system:setup"),
-                [*scenario.stations, *scenario.units, *scenario.cameras, *scenario.sensors],
-            )
-            if new:
-                _tell(f"registered {new} stations, units, cameras and sensors")
-            for name, roles in MACHINE_TOKENS.items():
-                await ensure_machine_token(database, name, roles, folder.secret(f"token-{name}"))
-        else:
-            city = City.open(city_folder(folder, run))
-            await register(database, Order(actor="system:setup"), list(city.stations))
-    finally:
-        await database.close()

@@ -16,7 +16,7 @@ from safecity.bus.connection import Bus, connect
 from safecity.bus.subjects import ROLE_STATUS
 from safecity.clock import Clock, SystemClock
 from safecity.config import Settings
-from safecity.deployment import Folder, RunFile, settings_of
+from safecity.deployment import Folder, RunFile, city_folder, settings_of
 from safecity.store.database import Database, open_database
 
 log = structlog.get_logger()
@@ -70,7 +70,7 @@ class Surroundings:
     @property
     def city_folder(self) -> Path:
         """Folder of the imported city."""
-        return Path(self.settings.city) if self.settings.city else self.folder.demo_city
+        return city_folder(self.folder, self.run)
 
     def batcher(self, bus: Bus) -> MicroBatcher:
         """Return a micro-batcher with the configured limits."""

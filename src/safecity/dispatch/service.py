@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import threading
 
 import msgspec
@@ -18,6 +19,7 @@ from safecity.store.snapshot import fixes
 
 log = structlog.get_logger()
 
+WARM_UP_NICENESS = 10
 BOUND = "incident_id = $1 AND state NOT IN ('cleared', 'cancelled')"
 
 
@@ -59,6 +61,8 @@ class DispatchService:
         loop, done = asyncio.get_running_loop(), asyncio.Event()
 
         def warm() -> None:
+            # In Linux niceness belongs to the thread: what records and answers goes first.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WARM_UP_NICENESS)
             self._room.warm()
             with contextlib.suppress(RuntimeError):  # the loop ended before the compiler
                 loop.call_soon_threadsafe(done.set)

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from safecity.video.camera import CLASSES, ObjectClass
 from safecity.video.detector import Detections, Floats, Numbers, iou
@@ -100,6 +99,9 @@ class Tracker:
             return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
         overlap = iou(_enlarged(_corners(known["state"])), _enlarged(found.boxes))
         overlap[_GROUPS[known["class"]][:, None] != _GROUPS[found.classes][None, :]] = 0
+        # Loaded with the first object: it takes a second that the start of recording does not have.
+        from scipy.optimize import linear_sum_assignment
+
         rows, columns = linear_sum_assignment(overlap, maximize=True)
         good = overlap[rows, columns] >= MIN_OVERLAP
         return rows[good], columns[good]

@@ -32,12 +32,16 @@ class RoleState(StrEnum):
 
 
 class Heartbeat(Noun, frozen=True):
-    """What a role says of itself. Counters whose name ends in _total only grow while the process lives."""
+    """What a role says of itself. Counters whose name ends in _total only grow while the process lives.
+
+    ready: false while it still loads or compiles.
+    """
 
     role: str
     pid: int
     at: datetime
     counters: dict[str, float] = msgspec.field(default_factory=dict)
+    ready: bool = True
 
 
 class _Heard:
@@ -100,8 +104,10 @@ class RoleWatch:
         heard = self._heard.get(role)
         if heard is None:
             return RoleState.STARTING if now_s - self._began_s < STARTING_S else RoleState.DOWN
-        newest_s = max(at_s for at_s, _ in heard.beats.values())
-        return RoleState.RUNNING if now_s - newest_s <= SILENT_S else RoleState.DOWN
+        alive = [beat for at_s, beat in heard.beats.values() if now_s - at_s <= SILENT_S]
+        if not alive:
+            return RoleState.DOWN
+        return RoleState.RUNNING if any(beat.ready for beat in alive) else RoleState.STARTING
 
     def _forget(self, now_s: float) -> None:
         for role, heard in list(self._heard.items()):
