@@ -68,7 +68,11 @@ class PositionsMessage(Noun, frozen=True, tag_field="type", tag="positions"):
 
 
 class StatusMessage(Noun, frozen=True, tag_field="type", tag="status"):
-    """How the system is."""
+    """How the system is.
+
+    alarms_10min: alarms of the last ten minutes that called for a person (ISA-18.2 counts what is
+    annunciated): those that opened an incident. One that joins an open incident disturbs nobody.
+    """
 
     now: str
     readings_per_s: float
@@ -276,7 +280,7 @@ async def _every(period_s: float, work: Callable[[], Coroutine[Any, Any, None]])
 async def _counts(database: Database, clock: Clock) -> tuple[int, int, int]:
     async with database.reading() as tx:
         row = await tx.connection.fetchrow(
-            "SELECT (SELECT count(*) FROM alarm WHERE raised_at > $1) AS alarms, count(*) AS cameras, "
+            "SELECT (SELECT count(*) FROM incident WHERE opened_at > $1) AS alarms, count(*) AS cameras, "
             "count(*) FILTER (WHERE doc @> '{\"recording\": true}') AS recording FROM camera",
             clock.now() - ALARMS_OVER,
         )
