@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import asyncpg
 import httpx
@@ -138,17 +138,26 @@ class RunningCity:
         finally:
             await connection.close()
 
-    def check(self) -> dict[str, object]:
+    def check(self, *options: str) -> dict[str, Any]:
         """Return what `safecity check --json` says of the running city."""
         done = subprocess.run(
-            [sys.executable, "-m", "safecity.cli", "check", "--json", "--data", str(self.directory)],
+            [
+                sys.executable,
+                "-m",
+                "safecity.cli",
+                "check",
+                "--json",
+                "--data",
+                str(self.directory),
+                *options,
+            ],
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
         assert done.stdout, done.stderr
-        found: dict[str, object] = json.loads(done.stdout)
+        found: dict[str, Any] = json.loads(done.stdout)
         return found
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:

@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
 
     check = _command(commands, "check", "verify the journal and the tables", _check)
     _add_data(check)
+    check.add_argument("--recordings", action="store_true", help="also read every recorded file again")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
 
     link = _command(commands, "link", "make a one-time link with which a new person signs in", _link)
@@ -183,7 +184,7 @@ def _check(given: argparse.Namespace) -> int:
     from safecity import checking
     from safecity.deployment import Folder
 
-    return asyncio.run(checking.run(Folder(given.data), as_json=given.json))
+    return asyncio.run(checking.run(Folder(given.data), as_json=given.json, recordings=given.recordings))
 
 
 def _link(given: argparse.Namespace) -> int:

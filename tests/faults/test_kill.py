@@ -115,6 +115,7 @@ async def test_kill_9_of_each_process_in_turn() -> None:
             missing = len(senders.readings - readings), len(senders.calls - calls)
             assert time.monotonic() < deadline, f"acknowledged and lost: {missing}\n{city.logs()}"
             await asyncio.sleep(0.2)
-        report = city.check()
+        report = city.check("--recordings")
         assert report["ok"], report
+        assert len(report["recordings"]) == 2
         assert city.stop() == 0

@@ -17,7 +17,7 @@ from safecity.model.source import Camera, CameraState
 from safecity.model.unit import Assignment, AssignmentState, Unit, UnitCommand, UnitState
 from safecity.operations import alarms, calls, incidents, registry, units
 from safecity.operations.calls import CallCard, RingingCall, TypedCall
-from safecity.operations.command import Order
+from safecity.operations.command import Order, forget_old_receipts
 from safecity.operations.incidents import IncidentAnswer
 from safecity.operations.views import IncidentDetail, incident_detail
 from safecity.store import journal
@@ -119,6 +119,18 @@ async def test_the_same_command_twice_at_the_same_moment_happens_once(town: Data
     answers = await asyncio.gather(*(incidents.note(town, order, id_, "once") for _ in range(5)))
     assert len(set(answers)) == 1
     assert (await _incident(town, id_)).notes == ("once",)
+
+
+async def test_old_keys_are_forgotten_and_recent_ones_are_not(town: Database, clock: ManualClock) -> None:
+    id_ = await _open(town)
+    await incidents.note(town, Order(actor="A", key="old"), id_, "one")
+    clock.advance(6 * 86_400)
+    await incidents.note(town, Order(actor="A", key="recent"), id_, "two")
+    clock.advance(2 * 86_400)
+    await forget_old_receipts(town)
+    await incidents.note(town, Order(actor="A", key="recent"), id_, "two")
+    await incidents.note(town, Order(actor="A", key="old"), id_, "one")
+    assert (await _incident(town, id_)).notes == ("one", "two", "one")
 
 
 async def test_one_unit_cannot_be_sent_twice(town: Database) -> None:

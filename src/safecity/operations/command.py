@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -13,6 +14,8 @@ from safecity.store.transaction import Transaction
 
 MAX_KEY: Final = 64
 MAX_TEXT: Final = 4000
+RECEIPTS_KEPT: Final = timedelta(days=7)
+"""Longer than any client repeats a command."""
 
 _json = msgspec.json.Encoder(order="deterministic")
 
@@ -45,6 +48,14 @@ async def execute(database: Database, order: Order, action: str, request: object
             if last:
                 raise
     raise AssertionError("unreachable")
+
+
+async def forget_old_receipts(database: Database) -> None:
+    """Forget the keys of commands that nobody repeats any more."""
+    async with database.pool.acquire() as connection:
+        await connection.execute(
+            "DELETE FROM command_receipt WHERE at < $1", database.clock.now() - RECEIPTS_KEPT
+        )
 
 
 async def _once(database: Database, order: Order, fingerprint: bytes, body: Body) -> bytes:

@@ -14,6 +14,7 @@ from safecity.errors import Invalid, SafeCityError, Unavailable
 from safecity.model.incident import Alarm
 from safecity.model.observation import unpack
 from safecity.operations import alarms, registry
+from safecity.operations.command import forget_old_receipts
 from safecity.operations.relay import Relay
 from safecity.store.database import Database
 
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 
 ALARM_BATCH = 50
 RETRY_S = 0.5
+HOUSEKEEPING_S = 3600.0
 
 _decode_alarm = msgspec.json.Decoder(Alarm).decode
 
@@ -45,6 +47,7 @@ class OperationsRoom:
             group.create_task(self._relay.run())
             group.create_task(self._consume(OPERATE_ALARMS, ALARM_BATCH, self._on_alarms))
             group.create_task(self._consume(OPERATE_DEVICES, 1, self._on_device))
+            group.create_task(self._keep_house())
 
     async def _consume(
         self, durable: Durable, limit: int, handle: Callable[[list[Msg]], Awaitable[None]]
@@ -60,6 +63,14 @@ class OperationsRoom:
             for message in batch:
                 await message.ack()
             self.counters["feeds_total"] = self._relay.published_total
+
+    async def _keep_house(self) -> None:
+        while True:
+            try:
+                await forget_old_receipts(self._database)
+            except Exception as error:
+                log.warning("housekeeping is put off", error=repr(error))
+            await asyncio.sleep(HOUSEKEEPING_S)
 
     async def _on_alarms(self, batch: list[Msg]) -> None:
         readable = []
