@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import pwd
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
@@ -116,9 +117,8 @@ class Child:
                 stderr=log_file,
                 env={**os.environ, **program.environment},
                 start_new_session=True,
-                user=program.run_as,
                 cwd="/",
-                preexec_fn=_die_with_parent(program.stop_signal),
+                preexec_fn=_before_exec(program),
             )
 
     async def _until_ready(self) -> None:
@@ -194,11 +194,18 @@ class Supervisor:
         return {name: child.state for name, child in self.children.items()}
 
 
-def _die_with_parent(with_signal: int) -> Callable[[], None]:
+def _before_exec(program: Program) -> Callable[[], None]:
+    """Return what the child does before it becomes the program: drop its rights, and die with its parent."""
     libc = ctypes.CDLL(None, use_errno=True)
+    group = None if program.run_as is None else pwd.getpwuid(program.run_as).pw_gid
 
     def before_exec() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, with_signal, 0, 0, 0)
+        if program.run_as is not None and group is not None:
+            os.setgroups([])
+            os.setgid(group)
+            os.setuid(program.run_as)
+        # After the change of user: that clears the setting.
+        libc.prctl(PR_SET_PDEATHSIG, program.stop_signal, 0, 0, 0)
 
     return before_exec
 
