@@ -41,6 +41,11 @@ def test_mistakes_are_named(tmp_path: Path, text: str, says: str) -> None:
         config.load(file, {})
 
 
+def test_unknown_variables_of_the_environment_are_refused() -> None:
+    with pytest.raises(Configuration, match="SAFECITY_WEB_PROT names no setting"):
+        config.load(None, {"SAFECITY_WEB_PROT": "1"})
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Configuration, match="cannot be read"):
         config.load(tmp_path / "none.toml", {})

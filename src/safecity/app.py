@@ -18,10 +18,10 @@ import structlog
 
 from safecity import __version__
 from safecity.bus import engine as nats_engine
-from safecity.bus.connection import Bus, connect
+from safecity.bus.connection import Bus, can_store, connect
 from safecity.bus.subjects import ROLE_STATUS
 from safecity.config import Settings, load
-from safecity.deployment import Folder, RunFile, free_port, internal_nats_url
+from safecity.deployment import MIN_FREE_MB, Folder, RunFile, free_port, internal_nats_url
 from safecity.errors import Configuration, SafeCityError
 from safecity.roles import Role, stop_within_s
 from safecity.store import engine as postgres_engine
@@ -35,6 +35,10 @@ CITY_ROLES: Final = (Role.INTAKE, Role.FUSION, Role.OPERATIONS, Role.DISPATCH, R
 POSTGRES, NATS = "postgresql", "nats"
 ROLE_READY_S: Final = 120.0
 """On a slow, busy machine the detector and the web server take long to load."""
+
+PROBE_EVERY_S: Final = 5.0
+REFUSED_LIMIT: Final = 3
+"""So many probes in a row must fail before the bus is started anew; a restart of its own takes less."""
 
 ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 """Many processes share few cores: no library starts a pool of threads or heaps for itself."""
@@ -103,7 +107,11 @@ async def running(plan: Plan, say: Say) -> AsyncIterator[Installation]:
             await _run_to_end(plan.folder, "seed", say)
             bus = await connect(run.nats_url, "supervisor")
             await _start_roles(plan, run, supervisor, bus, say)
-            yield Installation(plan, settings, run, supervisor)
+            guard = asyncio.create_task(_guard_bus(plan.folder, supervisor, bus))
+            try:
+                yield Installation(plan, settings, run, supervisor)
+            finally:
+                guard.cancel()
         finally:
             if bus is not None:
                 with contextlib.suppress(Exception):
@@ -247,6 +255,25 @@ async def _run_to_end(folder: Folder, step: str, say: Say) -> None:
 
 def _program(folder: Folder, *words: str) -> list[str]:
     return [sys.executable, "-m", "safecity.cli", *words, "--data", str(folder.root)]
+
+
+async def _guard_bus(folder: Folder, supervisor: Supervisor, bus: Bus) -> None:
+    """Start the bus anew when it refuses to store although there is room.
+
+    nats-server stops storing for good when the disk was full once, also after there is room again.
+    """
+    refused = 0
+    while True:
+        await asyncio.sleep(PROBE_EVERY_S)
+        if NATS not in supervisor.children or await can_store(bus):
+            refused = 0
+            continue
+        refused += 1
+        free_mb = folder.free_mb()
+        log.error("the bus does not store; nothing is acknowledged now", free_mb=free_mb)
+        if refused >= REFUSED_LIMIT and free_mb >= MIN_FREE_MB:
+            supervisor.kill(NATS)
+            refused = 0
 
 
 async def _start_roles(plan: Plan, run: RunFile, supervisor: Supervisor, bus: Bus, say: Say) -> None:

@@ -140,6 +140,9 @@ EXPLAIN: Mapping[str, str] = {
 }
 
 
+PREFIX = "SAFECITY_"
+
+
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings from a TOML file (or the defaults) with the environment laid over them.
 
@@ -163,10 +166,14 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
 
 
 def _lay_environment_over(raw: dict[str, Any], environ: Mapping[str, str]) -> None:
-    for name in EXPLAIN:
-        value = environ.get("SAFECITY_" + name.upper().replace(".", "_"))
-        if value is not None:
-            _put(raw, name, value)
+    name_of = {PREFIX + name.upper().replace(".", "_"): name for name in EXPLAIN}
+    for variable, value in environ.items():
+        if variable in name_of:
+            _put(raw, name_of[variable], value)
+        elif variable.startswith(PREFIX):
+            raise Configuration(
+                f"the environment variable {variable} names no setting; 'safecity config' prints every key"
+            )
     if "DATABASE_URL" in environ:
         _put(raw, "store.url", environ["DATABASE_URL"])
     if "NATS_URL" in environ:

@@ -64,13 +64,13 @@ class Folder:
         Raises Configuration when that is not possible, StorageFull when the disk has no room.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o755)
-            for path in (self.secrets, self.logs):
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for path in (self.secrets, self.logs, self.recordings, self.nats):
                 path.mkdir(exist_ok=True, mode=0o700)
             if os.geteuid() == 0:
                 # PostgreSQL then runs as another user, who must be able to walk to its own folder.
                 self.root.chmod(self.root.stat().st_mode | 0o011)
-            free_mb = os.statvfs(self.root).f_bavail * os.statvfs(self.root).f_frsize // 1_000_000
+            free_mb = self.free_mb()
         except OSError as error:
             raise Configuration(
                 f"the data folder {self.root} cannot be used: {error.strerror}; "
@@ -81,6 +81,11 @@ class Folder:
                 f"only {free_mb} MB are free where {self.root} lies, at least {MIN_FREE_MB} MB are needed; "
                 "free space or name another folder with --data DIR"
             )
+
+    def free_mb(self) -> int:
+        """Return the megabytes that are free where the folder lies."""
+        disk = os.statvfs(self.root)
+        return disk.f_bavail * disk.f_frsize // 1_000_000
 
     @property
     def secrets(self) -> Path:

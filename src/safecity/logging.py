@@ -23,7 +23,9 @@ def configure(*, json: bool, role: str = "") -> None:
     Every line carries `role` when one is given.
     """
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(pad_event_to=0)
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(pad_event_to=0, colors=sys.stderr.isatty())
     )
     structlog.configure(
         processors=[

@@ -5,7 +5,7 @@ import sys
 import msgspec
 
 from safecity.access.tokens import ensure_machine_token
-from safecity.bus.connection import connect, ensure_streams, wake_mqtt
+from safecity.bus.connection import connect, ensure_streams, limit_mqtt_stream, wake_mqtt
 from safecity.bus.engine import INTERNAL_USER
 from safecity.clock import SystemClock
 from safecity.deployment import MACHINE_TOKENS, Folder, RunFile, city_folder, settings_of
@@ -41,6 +41,7 @@ async def _make_streams(folder: Folder, run: RunFile) -> None:
     bus = await connect(run.nats_url, "seed")
     try:
         await ensure_streams(bus, settings.bus.max_stream_mb)
+        await limit_mqtt_stream(bus, settings.bus.max_stream_mb)
     finally:
         await bus.close()
 

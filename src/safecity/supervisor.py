@@ -20,6 +20,7 @@ BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 STEADY_S = 10.0
 """A process that ran this long starts its next backoff from the beginning."""
 
+MAX_LOG_BYTES = 20_000_000
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that a child gets when its parent dies."""
 
@@ -109,6 +110,7 @@ class Child:
         if program.before is not None:
             program.before()
         self.state = State.STARTING
+        _rotate(program.log_path)
         with program.log_path.open("ab") as log_file:
             self._process = await asyncio.create_subprocess_exec(
                 *program.command,
@@ -142,7 +144,7 @@ class Child:
             attempt = 0 if loop.time() - started > STEADY_S else attempt
             pause_s = BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)]
             attempt += 1
-            log.warning("ended by itself", process=self.program.name, code=code, again_in_s=pause_s)
+            log.warning(self._why(f"ended by itself with {code} and starts again in {pause_s} s"))
             await asyncio.sleep(pause_s)
             await self._restart()
 
@@ -150,8 +152,9 @@ class Child:
         try:
             await self._spawn()
             await asyncio.wait_for(self._until_ready(), self.program.ready_within_s)
-        except (TimeoutError, Unavailable, OSError) as error:
-            log.warning("not ready yet", process=self.program.name, error=str(error))
+        except Exception as error:
+            # Whatever it was, trying again is the only thing that can help.
+            log.warning("not ready yet", process=self.program.name, error=str(error) or repr(error))
             if self._process is not None and self._process.returncode is None:
                 _signal_group(self._process, signal.SIGKILL)
         else:
@@ -178,7 +181,13 @@ class Supervisor:
         children = [Child(program) for program in programs]
         self.children |= {child.program.name: child for child in children}
         self._wave_of |= {program.name: wave for program in programs}
-        await asyncio.gather(*(child.start() for child in children))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for child in children:
+                    group.create_task(child.start())
+        except ExceptionGroup as failed:
+            # The others of the wave were told to give up; the first reason is the one to tell.
+            raise failed.exceptions[0] from failed
 
     async def stop(self, *names: str) -> None:
         """Stop the named programs, side by side."""
@@ -189,9 +198,21 @@ class Supervisor:
         for wave in sorted(set(self._wave_of.values()), reverse=True):
             await self.stop(*(name for name, its in self._wave_of.items() if its == wave))
 
+    def kill(self, name: str) -> None:
+        """Kill a program that no longer does its work; it is started again like one that died."""
+        child = self.children.get(name)
+        if child is not None and child.pid is not None:
+            os.kill(child.pid, signal.SIGKILL)
+
     def states(self) -> dict[str, State]:
         """Return how each program is."""
         return {name: child.state for name, child in self.children.items()}
+
+
+def _rotate(log_path: Path) -> None:
+    """Put a long log aside at a start; the one before that goes."""
+    if log_path.exists() and log_path.stat().st_size > MAX_LOG_BYTES:
+        log_path.replace(log_path.with_suffix(".log.1"))
 
 
 def _before_exec(program: Program) -> Callable[[], None]:

@@ -165,15 +165,16 @@ async def test_garbage_goes_to_the_dead_letters_with_its_reason_and_stops_nothin
         room, work = await _intake(bus)
         device = Device(server)
         try:
-            for garbage in (b"", b"\xff\xfe", b"[1, 2", b'{"value": "warm"}', b'{"value": 1e999}'):
+            deep = b'{"value":1,"x":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+            for garbage in (b"", b"\xff\xfe", b"[1, 2", b'{"value": "warm"}', b'{"value": 1e999}', deep):
                 device.publish_raw(garbage)
             device.publish_raw(b'{"value": 1}', topic="sensors/gas-001/too/deep")
             device.publish(1)
             assert await _stored(bus, {1}) == [1]
-            await _until(lambda: room.counters["refused_total"] == 6)
+            await _until(lambda: room.counters["refused_total"] == 7)
             state = (await bus.js.stream_info(Stream.DEAD.value)).state
-            assert state.messages == 6
-            for seq in range(1, 7):
+            assert state.messages == 7
+            for seq in range(1, 8):
                 dead = await bus.js.get_msg(Stream.DEAD.value, seq)
                 assert dead.headers is not None
                 assert len(dead.headers["Reason"]) > 10

@@ -226,6 +226,23 @@ async def test_a_call_from_ring_to_incident(town: Database, clock: ManualClock) 
     assert (await _check(town)).ok
 
 
+async def test_one_call_told_by_many_at_once_rings_once(town: Database, clock: ManualClock) -> None:
+    ringing = RingingCall(call_id="many", received_at=clock.now())
+    await asyncio.gather(*(calls.receive(town, Order(actor=f"line {n}"), ringing) for n in range(6)))
+    async with town.reading() as tx:
+        told = await journal.history(tx, "call/many")
+    assert [entry.action for entry in told] == ["call.receive"]
+    assert (await _check(town)).ok
+
+
+async def test_alarms_of_one_incident_at_once_all_join(town: Database) -> None:
+    found = [alarm(f"at-once-{n}", "at-once", source_id=f"smoke-{n}") for n in range(6)]
+    await asyncio.gather(*(alarms.receive(town, [one]) for one in found))
+    incident = await _incident(town, found[0].incident_id)
+    assert {link.alarm_id for link in incident.links} == {one.id for one in found}
+    assert (await _check(town)).ok
+
+
 async def test_a_call_without_a_place_is_refused_with_what_to_do(town: Database, clock: ManualClock) -> None:
     with pytest.raises(msgspec.ValidationError, match="place"):
         msgspec.json.decode(b'{"type": "medical"}', type=CallCard)

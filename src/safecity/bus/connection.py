@@ -22,7 +22,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from safecity.bus.subjects import DURABLES, STREAM_SUBJECTS, Durable, Stream
+from safecity.bus.subjects import DURABLES, PROBE, STREAM_SUBJECTS, Durable, Stream
 from safecity.errors import Configuration, Unavailable
 
 log = structlog.get_logger()
@@ -115,6 +115,23 @@ async def ensure_streams(bus: Bus, max_stream_mb: int, replicas: int = 1) -> Non
         await _ensure_stream(bus.js, _stream_config(stream, subject, max_stream_mb, replicas))
     for durable in DURABLES:
         await _ensure_durable(bus.js, durable)
+
+
+async def limit_mqtt_stream(bus: Bus, max_stream_mb: int) -> None:
+    """Give the broker's own stream a limit too: full, it refuses devices and never drops."""
+    info = await bus.js.stream_info(Stream.MQTT.value)
+    limited = info.config.evolve(max_bytes=max_stream_mb * 1_000_000, discard=DiscardPolicy.NEW)
+    if limited != info.config:
+        await bus.js.update_stream(limited)
+
+
+async def can_store(bus: Bus, timeout_s: float = 3.0) -> bool:
+    """Return whether JetStream takes a message and has it on disk."""
+    try:
+        await bus.js.publish(PROBE, b"", timeout=timeout_s)
+    except Exception:
+        return False
+    return True
 
 
 def _stream_config(stream: Stream, subject: str, max_stream_mb: int, replicas: int) -> StreamConfig:

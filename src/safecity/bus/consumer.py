@@ -16,6 +16,9 @@ log = structlog.get_logger()
 
 HEARTBEAT_S = 2.0
 EXPIRES_S = 30.0
+REFUSED_S = 0.5
+QUIET_STATUSES = frozenset({"404", "408"})
+"""No message there, and a request that ran out: ordinary answers (ADR 13 of NATS)."""
 
 
 class Reader:
@@ -34,6 +37,7 @@ class Reader:
         self._wake = asyncio.Event()
         self._outstanding = 0
         self._inbox = ""
+        self._refused = ""
         self._subscription: Subscription | None = None
 
     async def batches(self, limit: int = 500) -> AsyncIterator[list[Msg]]:
@@ -42,6 +46,10 @@ class Reader:
         self._subscription = await self._bus.client.subscribe(self._inbox, cb=self._on_message)
         try:
             while True:
+                if self._refused:
+                    log.warning("the bus gives no messages", consumer=self._durable.name, why=self._refused)
+                    self._refused = ""
+                    await asyncio.sleep(REFUSED_S)
                 if self._outstanding <= self._window // 2:
                     await self._ask()
                 if not self._queue:
@@ -84,6 +92,8 @@ class Reader:
             self._queue.append(message)
         elif not status.startswith("100"):
             self._outstanding = 0
+            if status not in QUIET_STATUSES:
+                self._refused = f"{status} {(message.headers or {}).get('Description', '')}".strip()
         self._wake.set()
 
 

@@ -1,5 +1,6 @@
 """The embedded NATS server: its configuration file, its logins, its command line."""
 
+import os
 import secrets
 import shutil
 import sysconfig
@@ -15,6 +16,10 @@ BCRYPT_COST = 4
 """Enough here: the passwords are 128 random bits, not words that could be guessed."""
 
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+MAX_STORE_BYTES = 1 << 40
+"""What streams may reserve in all. By default it is a share of the free disk, and a disk that is fuller at
+the next start would refuse the streams that ran before. Each stream has its own limit."""
+
 INTERNAL_USER = "safecity"
 
 
@@ -50,12 +55,19 @@ def new_secret() -> str:
 
 def write_secret(path: Path) -> str:
     """Return the secret kept in `path`, made anew (128 random bits, mode 0600) when there is none."""
-    if path.exists():
-        return path.read_text(encoding="ascii").strip()
+    known = path.read_text(encoding="ascii").strip() if path.exists() else ""
+    if known:
+        return known
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     secret = new_secret()
-    path.touch(mode=0o600)
-    path.write_text(secret, encoding="ascii")
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    partial.touch(mode=0o600)
+    with partial.open("w", encoding="ascii") as file:
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
     return secret
 
 
@@ -88,7 +100,8 @@ def write_config(
             f'listen: "127.0.0.1:{port}"',
             "server_name: safecity",
             f"max_payload: {MAX_PAYLOAD_BYTES}",
-            f'jetstream {{ store_dir: "{directory / "jetstream"}", sync_interval: always }}',
+            f'jetstream {{ store_dir: "{directory / "jetstream"}", max_file_store: {MAX_STORE_BYTES}, '
+            "sync_interval: always }",
             f'mqtt {{ listen: "{mqtt_host}:{mqtt_port}" }}',
             "authorization {",
             "  users = [",

@@ -102,6 +102,9 @@ def still(camera_id: str) -> str:
     return f"still.{camera_id}"
 
 
+PROBE: Final = "change.probe"
+"""Subject of the message that tells whether JetStream can store; nobody reads it."""
+
 RECOMMEND: Final = "dispatch.recommend"
 POSITIONS: Final = "fixes"
 ROLE_STATUS: Final = "status"

@@ -28,6 +28,8 @@ PREFIX = f"$MQTT.msgs.{MQTT_ROOT}."
 QOS_HEADER = "Nmqtt-Pub"
 MAX_PAYLOAD_BYTES = 64 * 1024
 RETRY_S = 0.5
+MAX_LIVE = 5000
+"""QoS 0 readings on their way to the stream at most; more are dropped, counted: QoS 0 promises nothing."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -53,7 +55,7 @@ def parse(topic: str, payload: bytes, now: datetime) -> Observation:
         raise Invalid(f"a reading may have at most {MAX_PAYLOAD_BYTES} bytes")
     try:
         reading = _decode(payload)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Invalid(f'this is not a reading such as {{"value": 1.5, "unit": "m"}}: {error}') from error
     return Observation(
         source_id=device_id,
@@ -75,7 +77,10 @@ class MqttIntake:
         self._batcher = batcher
         self._gate = gate
         self._clock = clock
-        self.counters: dict[str, float] = dict.fromkeys(("readings_total", "refused_total", "qos0_total"), 0)
+        self.counters: dict[str, float] = dict.fromkeys(
+            ("readings_total", "refused_total", "qos0_total", "qos0_dropped_total"), 0
+        )
+        self._live: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -100,9 +105,18 @@ class MqttIntake:
         if (message.headers or {}).get(QOS_HEADER) != "0":
             return
         self.counters["qos0_total"] += 1
+        if len(self._live) >= MAX_LIVE:
+            self.counters["qos0_dropped_total"] += 1
+            return
+        task = asyncio.create_task(self._take_live(message))
+        self._live.add(task)
+        task.add_done_callback(self._live.discard)
+
+    async def _take_live(self, message: Msg) -> None:
         try:
             await self._take(message.subject.removeprefix(f"{MQTT_ROOT}."), message.data)
         except Unavailable as error:
+            self.counters["qos0_dropped_total"] += 1
             log.warning("a QoS 0 reading was lost", error=str(error))
 
     async def _take(self, topic: str, payload: bytes) -> None:
@@ -111,11 +125,19 @@ class MqttIntake:
             observation = parse(topic, payload, now)
             self._gate.check(observation, now)
         except Invalid as error:
-            self.counters["refused_total"] += 1
-            await _bury(self._bus, payload, str(error), topic)
+            await self._refuse(payload, str(error), topic)
+            return
+        except Exception as error:
+            # One message must never stop the others, whatever is wrong with it or with us.
+            log.exception("a reading could not be judged", topic=topic)
+            await self._refuse(payload, f"judging failed: {error!r}", topic)
             return
         await self._batcher.add(observation)
         self.counters["readings_total"] += 1
+
+    async def _refuse(self, payload: bytes, reason: str, topic: str) -> None:
+        self.counters["refused_total"] += 1
+        await _bury(self._bus, payload, reason, topic)
 
 
 async def _bury(bus: Bus, payload: bytes, reason: str, topic: str) -> None:

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 RETRY_S = 0.5
 HOUSEKEEPING_S = 10.0
+MAX_DAYS_AT_ONCE = 8
 CORRUPT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError)
 """What the store raises for a value that can never be stored: the message goes to the dead letters."""
 
@@ -82,25 +83,28 @@ class Writer:
         for message in batch:
             try:
                 deliveries.append(Delivery(seq=stream_sequence(message), observations=unpack(message.data)))
-            except (msgspec.DecodeError, ValueError) as error:
+            except (msgspec.DecodeError, ValueError, RecursionError) as error:
                 await self._bury(durable, message.data, str(error))
         return deliveries
 
     async def _write(self, durable: Durable, epoch: int, deliveries: Sequence[Delivery]) -> None:
+        partitions_made = False
         while deliveries:
             try:
                 written = await observations.write(self._database, durable.name, epoch, deliveries)
             except (Unavailable, StorageFull) as error:
                 log.warning("the writer waits", consumer=durable.name, error=str(error))
                 await asyncio.sleep(RETRY_S)
-            except asyncpg.CheckViolationError as error:
-                if "no partition" not in str(error):
-                    await self._write_apart(durable, epoch, deliveries, error)
-                    return
-                await self._make_partitions()
             except CORRUPT as error:
+                if "no partition" in str(error) and not partitions_made:
+                    # Received on other days than these: while we were away, or by a clock that was wrong.
+                    partitions_made = await self._make_partitions_of(deliveries)
+                    continue
                 await self._write_apart(durable, epoch, deliveries, error)
                 return
+            except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.exception("the writer is refused", consumer=durable.name, error=repr(error))
+                await asyncio.sleep(RETRY_S)
             else:
                 total = sum(len(delivery.observations) for delivery in deliveries)
                 self.counters["observations_total"] += written
@@ -152,6 +156,16 @@ class Writer:
         info = await self._bus.js.consumer_info(durable.stream.value, durable.name)
         floor = info.ack_floor.stream_seq if info.ack_floor else 0
         await observations.prune_receipts(self._database, durable.name, await self._epoch(durable), floor)
+
+    async def _make_partitions_of(self, deliveries: Sequence[Delivery]) -> bool:
+        days = {o.receive_time.date() for delivery in deliveries for o in delivery.observations}
+        try:
+            for day in sorted(days)[:MAX_DAYS_AT_ONCE]:
+                await observations.ensure_partition(self._database, day)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            log.warning("a day could not be made", error=repr(error))
+            await asyncio.sleep(RETRY_S)
+        return True
 
     async def _make_partitions(self) -> None:
         while True:

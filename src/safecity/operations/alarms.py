@@ -40,7 +40,7 @@ async def _with_retries(database: Database, alarm: Alarm) -> bool:
 async def _receive_one(tx: Transaction, alarm: Alarm) -> bool:
     if await tx.find(Alarm, alarm.id) is not None:
         return False
-    incident = await _open_incident(tx, alarm)
+    id_, incident = await _target(tx, alarm)
     link = Link(
         alarm_id=alarm.id,
         source_id=alarm.source_id,
@@ -50,28 +50,28 @@ async def _receive_one(tx: Transaction, alarm: Alarm) -> bool:
         reason=alarm.link_reason,
     )
     if incident is None:
-        await _open(tx, alarm, link)
+        await _open(tx, id_, alarm, link)
     else:
         await _join(tx, incident, alarm, link)
     return True
 
 
-async def _open_incident(tx: Transaction, alarm: Alarm) -> Incident | None:
+async def _target(tx: Transaction, alarm: Alarm) -> tuple[str, Incident | None]:
+    """Return the id of the incident that the alarm belongs to, and that incident if it is open already."""
     incident = await tx.find(Incident, alarm.incident_id, lock=True)
     if incident is not None and not incident.is_open:
         # It was closed while the alarm was on its way: the alarm must not vanish into a closed incident.
-        return await tx.find(Incident, _successor_id(alarm), lock=True)
-    return incident
+        return _successor_id(alarm), await tx.find(Incident, _successor_id(alarm), lock=True)
+    return alarm.incident_id, incident
 
 
 def _successor_id(alarm: Alarm) -> str:
     return derived_id("after-close", alarm.incident_id, alarm.id)
 
 
-async def _open(tx: Transaction, alarm: Alarm, link: Link) -> None:
-    taken = await tx.find(Incident, alarm.incident_id)
+async def _open(tx: Transaction, id_: str, alarm: Alarm, link: Link) -> None:
     incident = Incident(
-        id=alarm.incident_id if taken is None else _successor_id(alarm),
+        id=id_,
         number=await _next_number(tx),
         type=alarm.type,
         state=IncidentState.NEW,

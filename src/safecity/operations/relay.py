@@ -41,7 +41,8 @@ class Relay:
         async with self._database.pool.acquire() as connection:
             await connection.add_listener("outbox", self._on_notify)
             try:
-                await connection.execute("SELECT pg_advisory_lock($1)", RELAY_LOCK, timeout=None)
+                while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", RELAY_LOCK):  # noqa: ASYNC110
+                    await asyncio.sleep(IDLE_S)
                 while True:
                     self._wake.clear()
                     if await self._relay_batch(connection) == 0:

@@ -10,13 +10,13 @@ from nats.aio.msg import Msg
 from safecity.bus.connection import Bus
 from safecity.bus.consumer import Reader, bury
 from safecity.bus.subjects import OPERATE_ALARMS, OPERATE_DEVICES, Durable
-from safecity.errors import Invalid, SafeCityError, Unavailable
+from safecity.errors import Invalid, StorageFull, Unavailable
 from safecity.model.incident import Alarm
 from safecity.model.observation import unpack
 from safecity.operations import alarms, registry
 from safecity.operations.command import forget_old_receipts
 from safecity.operations.relay import Relay
-from safecity.store.database import Database
+from safecity.store.database import Database, Raced
 
 log = structlog.get_logger()
 
@@ -57,12 +57,36 @@ class OperationsRoom:
                 try:
                     await handle(batch)
                     break
-                except Unavailable as error:
+                except (Unavailable, StorageFull, Raced) as error:
                     log.warning("operations wait", error=str(error))
                     await asyncio.sleep(RETRY_S)
+                except Exception as error:
+                    # One message must never stop the others, whatever is wrong with it or with us.
+                    log.exception(
+                        "a message could not be worked on", consumer=durable.name, error=repr(error)
+                    )
+                    for message in batch:
+                        await self._alone(durable, message, handle)
+                    break
             for message in batch:
                 await message.ack()
             self.counters["feeds_total"] = self._relay.published_total
+
+    async def _alone(
+        self, durable: Durable, message: Msg, handle: Callable[[list[Msg]], Awaitable[None]]
+    ) -> None:
+        """Work on one message of a batch that failed; bury it when it is the one that fails."""
+        while True:
+            try:
+                await handle([message])
+            except (Unavailable, StorageFull, Raced) as error:
+                log.warning("operations wait", error=str(error))
+                await asyncio.sleep(RETRY_S)
+            except Exception as error:
+                await self._bury(durable.name, message, f"failed: {error!r}")
+                return
+            else:
+                return
 
     async def _keep_house(self) -> None:
         while True:
@@ -77,7 +101,7 @@ class OperationsRoom:
         for message in batch:
             try:
                 readable.append(_decode_alarm(message.data))
-            except (msgspec.DecodeError, msgspec.ValidationError, ValueError) as error:
+            except (msgspec.DecodeError, ValueError, RecursionError) as error:
                 await self._bury("alarm", message, str(error))
         self.counters["alarms_total"] += await alarms.receive(self._database, readable)
 
@@ -90,14 +114,16 @@ class OperationsRoom:
                         self.counters["camera_reports_total"] += 1
             except Unavailable:
                 raise
-            except (msgspec.DecodeError, ValueError, Invalid) as error:
+            except (msgspec.DecodeError, ValueError, RecursionError, Invalid) as error:
                 await self._bury("device", message, str(error))
 
     async def _bury(self, way: str, message: Msg, reason: str) -> None:
         self.counters["undecodable_total"] += 1
-        try:
-            await bury(self._bus, way, message.data, reason, message.subject)
-        except SafeCityError:
-            raise
-        except Exception as error:
-            raise Unavailable(f"the bus did not take a dead letter: {error}") from error
+        while True:
+            try:
+                await bury(self._bus, way, message.data, reason, message.subject)
+            except Exception as error:
+                log.warning("dead letters wait for the bus", error=repr(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                return

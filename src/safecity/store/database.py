@@ -86,7 +86,9 @@ class translated:  # noqa: N801 - reads as a statement
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         """Raise our kind for the driver's, or let everything else pass."""
-        if isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError):
+        if isinstance(
+            error, asyncpg.DeadlockDetectedError | asyncpg.SerializationError | asyncpg.UniqueViolationError
+        ):
             raise Raced("somebody else changed the same thing at this moment; try again") from error
         if isinstance(error, asyncpg.DiskFullError):
             raise StorageFull("the database's disk is full; free space, nothing was changed") from error

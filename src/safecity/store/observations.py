@@ -40,7 +40,17 @@ class Delivery(msgspec.Struct, frozen=True):
 async def ensure_partitions(database: Database, today: date) -> None:
     """Make the partitions from yesterday to the day after tomorrow."""
     for offset in range(-1, DAYS_AHEAD + 1):
-        await _ensure_partition(database, today + timedelta(days=offset))
+        await ensure_partition(database, today + timedelta(days=offset))
+
+
+async def ensure_partition(database: Database, day: date) -> None:
+    """Make the partition of one day of receipt."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    async with database.pool.acquire() as connection:
+        await connection.execute(
+            f"CREATE TABLE IF NOT EXISTS observation_{day:%Y%m%d} PARTITION OF observation "
+            f"FOR VALUES FROM ('{start.isoformat()}') TO ('{(start + timedelta(days=1)).isoformat()}')"
+        )
 
 
 async def drop_old_partitions(database: Database, today: date, keep_days: int) -> list[str]:
@@ -94,15 +104,6 @@ async def count_by_kind(database: Database, since: datetime) -> dict[str, int]:
             since,
         )
     return {row["kind"]: row["n"] for row in rows}
-
-
-async def _ensure_partition(database: Database, day: date) -> None:
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    async with database.pool.acquire() as connection:
-        await connection.execute(
-            f"CREATE TABLE IF NOT EXISTS observation_{day:%Y%m%d} PARTITION OF observation "
-            f"FOR VALUES FROM ('{start.isoformat()}') TO ('{(start + timedelta(days=1)).isoformat()}')"
-        )
 
 
 async def _receipts(

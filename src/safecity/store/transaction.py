@@ -71,6 +71,7 @@ class Transaction:
         self.connection = connection
         self.clock = clock
         self._put: dict[tuple[EntityKind, str], Noun] = {}
+        self._absent: set[tuple[EntityKind, str]] = set()
 
     @property
     def now(self) -> datetime:
@@ -87,7 +88,10 @@ class Transaction:
             f"SELECT doc FROM {KIND_OF[type_]} WHERE id = $1{suffix}",  # noqa: S608 - the table comes from an enum
             id_,
         )
-        return None if doc is None else msgspec.json.decode(doc, type=type_)
+        if doc is None:
+            self._absent.add((KIND_OF[type_], id_))
+            return None
+        return msgspec.json.decode(doc, type=type_)
 
     async def get(self, type_: type[E], id_: str, *, lock: bool = False) -> E:
         """Return the entity with this id; raises NotFound when there is none."""
@@ -152,6 +156,7 @@ class Transaction:
         await self._write_entry(entry, head["hash"], touched)
         await self._write_entities(entry.seq, changes)
         await self._write_feed(entry.seq)
+        self._absent -= self._put.keys()
         self._put.clear()
         return entry.seq
 
@@ -178,9 +183,12 @@ class Transaction:
 
     async def _write_entities(self, seq: int, changes: Sequence[Change]) -> None:
         for change in changes:
+            # What was not there when we looked must still not be there: else another transaction made it
+            # meanwhile, and the unique key refuses ours, which is then run again.
+            known = (change.kind, change.id) not in self._absent
+            update = "ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, doc = excluded.doc" if known else ""
             await self.connection.execute(
-                f"INSERT INTO {change.kind} (id, seq, doc) VALUES ($1, $2, $3) "  # noqa: S608 - an enum
-                "ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, doc = excluded.doc",
+                f"INSERT INTO {change.kind} (id, seq, doc) VALUES ($1, $2, $3) {update}",  # noqa: S608 - enums
                 change.id,
                 seq,
                 bytes(change.value).decode(),
