@@ -18,6 +18,8 @@ log = structlog.get_logger()
 RETRY_AFTER_S: Final = 2
 """What a client is told to wait when an engine is away; both engines restart faster."""
 
+TOO_DEEP: Final = "the body cannot be read: it is nested too deeply; send flat JSON"
+
 _CODES: Final = {int(kind.status): kind.code for kind in KINDS if kind.code != "configuration"}
 
 
@@ -54,9 +56,19 @@ def problem_of(error: Exception) -> tuple[int, Problem, dict[str, str]]:
         return _framework_problem(error)
     if isinstance(error, msgspec.ValidationError | msgspec.DecodeError):
         return 400, Problem(code="invalid", message=f"the body cannot be read: {error}"), {}
+    if is_too_deep(error):
+        return 400, Problem(code="invalid", message=TOO_DEEP), {}
     log.error("unforeseen error in a request", exc_info=error)
     sentence = "something went wrong in the program; it was logged, try again"
     return 500, Problem(code="internal", message=sentence), {}
+
+
+def is_too_deep(error: Exception) -> bool:
+    """Return whether the decoder gave up on a body since it is nested too deeply.
+
+    An endless recursion of our own is another thing: it has other words and stays an unforeseen error.
+    """
+    return isinstance(error, RecursionError) and "deserializing" in str(error)
 
 
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:

@@ -15,6 +15,8 @@ from nats.aio.msg import Msg
 
 from safecity.access.policy import Action, Purpose
 from safecity.bus.subjects import live as live_subject
+from safecity.bus.subjects import live_start
+from safecity.bus.subjects import still as still_subject
 from safecity.errors import NotFound, SafeCityError, Unavailable
 from safecity.model.base import Noun
 from safecity.model.incident import Incident
@@ -183,7 +185,7 @@ async def still(
     """Return the newest still picture (JPEG)."""
     ground = Purpose(text=purpose, incident_id=incident_id)
     look = await _asked_look(deps, Action.LOOK_STILL, camera_id, ground)
-    data = await deps.bus.request(f"still.{camera_id}", b"", STILL_WITHIN_S)
+    data = await deps.bus.request(still_subject(camera_id), b"", STILL_WITHIN_S)
     if not data:
         raise Unavailable("the camera has no picture now; its state says why")
     await _write_down(deps, who, look)
@@ -234,7 +236,7 @@ async def _show(
 
 
 async def _start(deps: WebDeps, camera_id: str) -> StreamStart:
-    answer = await deps.bus.request(f"{live_subject(camera_id)}.start", b"", START_WITHIN_S)
+    answer = await deps.bus.request(live_start(camera_id), b"", START_WITHIN_S)
     start = msgspec.msgpack.decode(answer, type=StreamStart)
     if start.code:
         raise kind_of(start.code)(start.message)

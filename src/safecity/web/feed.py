@@ -166,7 +166,7 @@ class FeedReader:
     def _take(self, message: Msg) -> None:
         try:
             feed = _decode(message.data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             log.error("a change cannot be read; consoles begin anew", error=str(error))
             self._on_gap()
             return

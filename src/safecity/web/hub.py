@@ -210,7 +210,7 @@ class Hub:
     async def _on_positions(self, message: Msg) -> None:
         try:
             packet = unpack(message.data)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return  # the writer keeps it as a dead letter
         for observation in packet:
             fix = _fix_of(observation)
@@ -221,7 +221,7 @@ class Hub:
     async def _on_heartbeat(self, message: Msg) -> None:
         try:
             self._roles.hear(message.data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             log.warning("a role's heartbeat cannot be read", subject=message.subject, error=str(error))
 
     async def _send_positions(self) -> None:

@@ -14,6 +14,8 @@ from safecity.web.gate import needs
 from safecity.web.provide import Deps
 
 MAX_PAGE = 1000
+MAX_SEQ = 2**63 - 1
+"""The largest number that the store can hold (bigint)."""
 
 
 class JournalPage(Noun, frozen=True):
@@ -32,7 +34,7 @@ class CheckReport(Noun, frozen=True):
     findings: tuple[Finding, ...]
 
 
-After = Annotated[int, QueryParameter(ge=0, description="Return entries with a greater seq.")]
+After = Annotated[int, QueryParameter(ge=0, le=MAX_SEQ, description="Return entries with a greater seq.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="Entries at the most.")]
 
 

@@ -108,7 +108,7 @@ async def _receive(socket: WebSocket[Any, Any, Any]) -> Hello | Ping:
         raise _Close(CLOSE_POLICY, "that message is too long")
     try:
         message: Hello | Ping = _decode(text)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise _Close(CLOSE_POLICY, "that message cannot be read") from error
     return message
 

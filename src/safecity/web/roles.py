@@ -61,7 +61,7 @@ class RoleWatch:
         self._samples: dict[tuple[str, int], deque[tuple[float, float]]] = {}
 
     def hear(self, data: bytes) -> None:
-        """Take in a heartbeat; raises msgspec.ValidationError when it is none."""
+        """Take in a heartbeat; raises msgspec.DecodeError, UnicodeError or RecursionError when it is none."""
         beat = msgspec.json.decode(data, type=Heartbeat)
         now_s = self._clock.monotonic_s()
         self._heard.setdefault(beat.role, _Heard()).beats[beat.pid] = (now_s, beat)
