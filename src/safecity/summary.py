@@ -8,12 +8,11 @@ import numpy as np
 
 from safecity.app import Installation
 from safecity.bus.connection import Bus, connect
-from safecity.bus.subjects import DURABLES, Stream
+from safecity.bus.subjects import DURABLES
 from safecity.clock import SystemClock
 from safecity.deployment import Folder
 from safecity.errors import Unavailable
 from safecity.memory import Watch
-from safecity.model.observation import ObservationKind
 from safecity.roles import Role
 from safecity.simulator.room import SimulationReport
 from safecity.store import journal, observations
@@ -30,7 +29,12 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """The summary. `lost`: acknowledged to the simulated city and neither stored nor in the dead letters."""
+    """The summary, counted from the start on.
+
+    lost: how many more observations and calls were acknowledged to the simulated city than are stored, by kind
+    and in all. event_to_incident_ms: from receipt at the way in to the incident that holds it, in its
+    transaction. first_incident_s: from the start of the program.
+    """
 
     incidents_opened: int
     incidents_dispatched: int
@@ -58,12 +62,8 @@ async def collect(installation: Installation, begun: datetime, memory: Watch) ->
     try:
         await _drain(bus)
         stored = await observations.count_by_kind(database, begun)
-        dead = await _dead_letters(bus)
         report = _report(installation.plan.folder)
-        lost = {
-            kind: max(0, count - stored.get(kind, 0) - (dead if kind == ObservationKind.READING else 0))
-            for kind, count in report.acknowledged.items()
-        }
+        lost = {kind: max(0, count - stored.get(kind, 0)) for kind, count in report.acknowledged.items()}
         lost["ringing call"] = max(0, report.calls - await _calls(database, begun))
         return await _figures(database, begun, peak_mb, stored, lost)
     finally:
@@ -120,11 +120,6 @@ async def _drain(bus: Bus) -> None:
         if waiting == 0:
             return
         await asyncio.sleep(0.2)
-
-
-async def _dead_letters(bus: Bus) -> int:
-    info = await bus.js.stream_info(Stream.DEAD.value, subjects_filter="dead.mqtt")
-    return sum((info.state.subjects or {}).values())
 
 
 async def _calls(database: Database, begun: datetime) -> int:

@@ -109,9 +109,7 @@ def _check_time(event_time: datetime, now: datetime) -> None:
     if event_time.tzinfo is None:
         raise Untrue(Matter.TIME, "'event_time' needs a time zone, for example 2026-01-31T12:00:00Z")
     if event_time > now + MAX_AHEAD:
-        raise Untrue(
-            Matter.TIME, "'event_time' is more than 5 minutes in the future; set the device's clock"
-        )
+        raise Untrue(Matter.TIME, "'event_time' is more than 5 minutes in the future; set the device's clock")
     if event_time < now - MAX_BEHIND:
         raise Untrue(
             Matter.TIME, "'event_time' is more than 24 hours ago; send older data by the archive import"

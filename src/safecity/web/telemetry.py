@@ -4,8 +4,7 @@ An observation is acknowledged (202) only when JetStream has it on disk. One tha
 with its index and reason, counted, and kept in the dead-letter stream; the others go through.
 """
 
-import math
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -16,6 +15,8 @@ from litestar.types import HTTPScope, Receive, Send
 from safecity.access.policy import NO_PURPOSE, Action, Actor, Object, may
 from safecity.bus.consumer import bury
 from safecity.errors import Invalid, TooLarge, Unauthenticated, Unavailable
+from safecity.intake import validation
+from safecity.intake.validation import MAX_NAME, Untrue
 from safecity.model.base import Noun
 from safecity.model.observation import Observation, ObservationKind, Unit
 from safecity.web.answers import Problem, problem_of
@@ -32,29 +33,19 @@ MAX_OBSERVATIONS: Final = 5000
 MAX_AT_ONCE: Final = 256
 """Requests that may wait for the disk; more are told to come again, so that memory stays bounded."""
 
-AHEAD: Final = timedelta(minutes=5)
-"""How far a source's clock may run ahead."""
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the decoder raises; the last when something is nested too deeply."""
 
-BEHIND: Final = timedelta(hours=24)
-"""How late an observation may come: as long as an edge site may be cut off and still deliver."""
-
-MARGIN_DEG: Final = 0.5
-"""How far outside of the city's box something may be: the neighbours' units help too."""
-
-MAX_SPEED_MPS: Final = 150.0
-"""Faster than any helicopter of an agency flies (about 90 m/s)."""
-
-Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$")]
-Property = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One observation as a sender writes it."""
 
-    source_id: Id
+    source_id: Name
     kind: Literal["reading", "position"]
     event_time: datetime
-    property: Property
+    property: Name
     value: float | None = None
     unit: Unit = Unit.NONE
     lon: float | None = None
@@ -115,8 +106,7 @@ class TelemetryApp:
         self._deps = deps
         self._gate = gate
         self._metrics = metrics
-        west, south, east, north = deps.city.bbox
-        self._box = (west - MARGIN_DEG, south - MARGIN_DEG, east + MARGIN_DEG, north + MARGIN_DEG)
+        self._limits = validation.Gate(deps.city.bbox)
         self._at_once = 0
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
@@ -160,7 +150,7 @@ class TelemetryApp:
             raise Unavailable("the bus is away; nothing was taken, send it again")
         try:
             raw = _decode_batch(data).observations
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             self._metrics.telemetry_refused.labels("malformed").inc()
             await self._bury(data, f"the body cannot be read: {error}", actor)
             raise Invalid(f"the body must be JSON with a list 'observations': {error}") from error
@@ -191,42 +181,18 @@ class TelemetryApp:
     def _checked(self, actor: Actor, item: msgspec.Raw, now: datetime) -> Observation:
         try:
             sent = _decode_sent(item)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise _Doubt("malformed", str(error)) from error
         if not may(actor, Action.SEND_TELEMETRY, Object(kind="source", id=sent.source_id)):
             raise _Doubt("forbidden", f"'{actor.name}' may not send for '{sent.source_id}'")
-        _check_time(sent, now)
-        self._check_place(sent)
-        _check_figures(sent)
-        # float4 in the store rounds 359.99999 up to 360, which is 0.
-        heading_deg = None if sent.heading_deg is None else round(sent.heading_deg, 2) % 360.0
-        return Observation(
-            source_id=sent.source_id,
-            kind=ObservationKind(sent.kind),
-            event_time=sent.event_time,
-            receive_time=now,
-            property=sent.property,
-            value=sent.value,
-            unit=sent.unit,
-            lon=sent.lon,
-            lat=sent.lat,
-            uncertainty_m=sent.uncertainty_m,
-            heading_deg=heading_deg,
-        )
-
-    def _check_place(self, sent: Sent) -> None:
-        lon, lat = sent.lon, sent.lat
-        if (lon is None) != (lat is None):
-            raise _Doubt("place", "'lon' and 'lat' come together or not at all")
-        if lon is None or lat is None:
-            if sent.kind == "position":
-                raise _Doubt("place", "a position needs 'lon' and 'lat'")
-            return
-        if not (-180.0 <= lon <= 180.0 and -90.0 <= lat <= 90.0):
-            raise _Doubt("place", f"lon {lon} and lat {lat} are not on Earth")
-        west, south, east, north = self._box
-        if not (west <= lon <= east and south <= lat <= north):
-            raise _Doubt("place", f"lon {lon} and lat {lat} are far outside of {self._deps.city.name}")
+        if sent.kind == "reading" and sent.value is None:
+            raise _Doubt("figure", "a reading needs a 'value'")
+        observation = _observation(sent, now)
+        try:
+            self._limits.check(observation, now)
+        except Untrue as error:
+            raise _Doubt(error.matter, str(error)) from error
+        return observation
 
     async def _bury(self, payload: bytes, reason: str, actor: Actor) -> None:
         try:
@@ -240,28 +206,24 @@ def _may_send_any(actor: Actor) -> bool:
     return may(actor, Action.SEND_TELEMETRY, Object(kind="unit", id=actor.name))
 
 
-def _check_time(sent: Sent, now: datetime) -> None:
-    if sent.event_time.tzinfo is None:
-        raise _Doubt("time", "'event_time' needs a time zone, for example 2026-01-31T12:00:00Z")
-    if sent.event_time > now + AHEAD:
-        raise _Doubt("time", f"'event_time' is more than {AHEAD.seconds // 60} minutes ahead; set the clock")
-    if sent.event_time < now - BEHIND:
-        raise _Doubt("time", "'event_time' is more than 24 hours ago")
-
-
-def _check_figures(sent: Sent) -> None:
-    for name in ("value", "uncertainty_m", "heading_deg"):
-        figure = getattr(sent, name)
-        if figure is not None and not math.isfinite(figure):
-            raise _Doubt("figure", f"'{name}' must be a finite number")
-    if sent.kind == "reading" and sent.value is None:
-        raise _Doubt("figure", "a reading needs a 'value'")
-    if sent.kind == "position" and not 0.0 <= (sent.value or 0.0) <= MAX_SPEED_MPS:
-        raise _Doubt("figure", f"'value' of a position is a speed of 0 to {MAX_SPEED_MPS:g} m/s")
-    if sent.heading_deg is not None and not 0.0 <= sent.heading_deg <= 360.0:
-        raise _Doubt("figure", "'heading_deg' is 0 to 360 degrees clockwise from north")
-    if sent.uncertainty_m is not None and not 0.0 <= sent.uncertainty_m <= 1e7:
-        raise _Doubt("figure", "'uncertainty_m' is 0 or more metres")
+def _observation(sent: Sent, now: datetime) -> Observation:
+    heading_deg = sent.heading_deg
+    if heading_deg is not None and 0.0 <= heading_deg <= 360.0:
+        # float4 in the store rounds 359.99999 up to 360, which is 0.
+        heading_deg = round(heading_deg, 2) % 360.0
+    return Observation(
+        source_id=sent.source_id,
+        kind=ObservationKind(sent.kind),
+        event_time=sent.event_time,
+        receive_time=now,
+        property=sent.property,
+        value=sent.value,
+        unit=sent.unit,
+        lon=sent.lon,
+        lat=sent.lat,
+        uncertainty_m=sent.uncertainty_m,
+        heading_deg=heading_deg,
+    )
 
 
 async def _body(receive: Receive) -> bytes:
