@@ -50,6 +50,15 @@ class Metrics:
         self.telemetry_refused = Counter(
             "safecity_telemetry_refused", "Observations refused over HTTP", ["reason"], registry=registry
         )
+        self.calls_corrected = Counter(
+            "safecity_calls_corrected",
+            "Calls taken without a place, or as of now, since what was sent cannot be",
+            ["what"],
+            registry=registry,
+        )
+        self.calls_refused = Counter(
+            "safecity_calls_refused", "Bodies of the telephony that held no call", registry=registry
+        )
         registry.register(_Roles(roles))
         self._accepted = 0
 

@@ -11,7 +11,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from safecity import __version__
 from safecity.access.policy import Action
-from safecity.web import telemetry
+from safecity.web import calls, ringing, telemetry
 from safecity.web.gate import COOKIE, needs
 
 PATH = "/schema"
@@ -28,12 +28,15 @@ class WholeDocument(OpenAPIRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """Return the document."""
         paths, schemas = telemetry.openapi_path()
+        call_body, call_schemas = ringing.openapi_body()
+        given = openapi_schema["paths"]
+        call = {**given[calls.PATH], "post": {**given[calls.PATH]["post"], "requestBody": call_body}}
         components = openapi_schema["components"]
         return msgspec.json.encode(
             {
                 **openapi_schema,
-                "paths": {**openapi_schema["paths"], **paths},
-                "components": {**components, "schemas": {**components["schemas"], **schemas}},
+                "paths": {**given, calls.PATH: call, **paths},
+                "components": {**components, "schemas": {**components["schemas"], **call_schemas, **schemas}},
             }
         )
 
