@@ -31,8 +31,8 @@ class Percentiles(msgspec.Struct, frozen=True):
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """The summary, counted from the start on.
 
-    lost: how many more observations and calls were acknowledged to the simulated city than are stored, by kind
-    and in all. event_to_incident_ms: from receipt at the way in to the incident that holds it, in its
+    lost: how many more observations and calls were acknowledged to the simulated city than are stored, in all
+    and by kind. event_to_incident_ms: from receipt at the way in to the incident that holds it, in its
     transaction. first_incident_s: from the start of the program.
     """
 

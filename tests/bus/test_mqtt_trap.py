@@ -119,6 +119,7 @@ async def test_kill_of_the_broker_loses_nothing_acknowledged() -> None:
         finally:
             device.stop()
             work.cancel()
+            await asyncio.wait({work})
             await bus.close()
         assert device.acknowledged <= set(stored)
 
@@ -136,6 +137,7 @@ async def test_readings_wait_in_the_broker_while_the_intake_is_away() -> None:
             _, work = await _intake(bus)
             assert set(await _stored(bus, device.acknowledged)) == device.acknowledged
             work.cancel()
+            await asyncio.wait({work})
         finally:
             device.stop()
             await bus.close()
@@ -156,6 +158,7 @@ async def test_quality_of_service_0_is_taken_once() -> None:
         finally:
             device.stop()
             work.cancel()
+            await asyncio.wait({work})
             await bus.close()
 
 
@@ -182,6 +185,7 @@ async def test_garbage_goes_to_the_dead_letters_with_its_reason_and_stops_nothin
         finally:
             device.stop()
             work.cancel()
+            await asyncio.wait({work})
             await bus.close()
 
 
@@ -202,6 +206,7 @@ async def test_a_device_publishes_below_its_own_name_only_and_with_its_password_
             stranger.stop()
             device.stop()
             work.cancel()
+            await asyncio.wait({work})
             await bus.close()
 
 

@@ -24,6 +24,7 @@ async def writer(database: Database, bus: Bus, clock: ManualClock) -> AsyncItera
     work = asyncio.create_task(room.run())
     yield room
     work.cancel()
+    await asyncio.wait({work})
 
 
 def _reading(at: datetime, value: float, **more: float) -> Observation:

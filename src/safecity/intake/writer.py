@@ -22,6 +22,10 @@ from safecity.store.observations import Delivery
 log = structlog.get_logger()
 
 RETRY_S = 0.5
+BATCHES_AT_ONCE = 2
+"""While one batch waits for its commit the next is decoded; receipts make any order safe."""
+
+MESSAGES_AT_ONCE = 200
 HOUSEKEEPING_S = 10.0
 MAX_DAYS_AT_ONCE = 8
 CORRUPT = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError, OverflowError)
@@ -62,14 +66,25 @@ class Writer:
 
     async def _consume(self, durable: Durable) -> None:
         epoch = await self._epoch(durable)
-        async for batch in Reader(self._bus, durable).batches():
+        room = asyncio.Semaphore(BATCHES_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            async for batch in Reader(self._bus, durable).batches(MESSAGES_AT_ONCE):
+                await room.acquire()
+                group.create_task(self._take(durable, epoch, batch, room))
+
+    async def _take(
+        self, durable: Durable, epoch: int, batch: Sequence[Msg], room: asyncio.Semaphore
+    ) -> None:
+        try:
             deliveries = await self._decode(durable, batch)
             await self._write(durable, epoch, deliveries)
-            for message in batch:
-                await message.ack()
-            self._note_lag(deliveries)
-            if self._on_committed is not None:
-                self._on_committed(deliveries)
+        finally:
+            room.release()
+        for message in batch:
+            await message.ack()
+        self._note_lag(deliveries)
+        if self._on_committed is not None:
+            self._on_committed(deliveries)
 
     async def _epoch(self, durable: Durable) -> int:
         info = await self._bus.js.stream_info(durable.stream.value)

@@ -27,7 +27,6 @@ SETTINGS = {
     "max_connections": "80",
     "shared_buffers": "64MB",
     "max_wal_size": "1GB",
-    "wal_compression": "on",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",
