@@ -75,5 +75,5 @@ async def test_one_bad_message_is_buried_and_the_others_are_stored(
 
 async def test_the_bus_says_whether_it_stores(bus: Bus) -> None:
     assert await can_store(bus)
-    await bus.js.delete_stream(Stream.CHANGES.value)
+    await bus.js.delete_stream(Stream.PROBE.value)
     assert not await can_store(bus, timeout_s=0.5)

@@ -135,13 +135,14 @@ async def can_store(bus: Bus, timeout_s: float = 3.0) -> bool:
 
 
 def _stream_config(stream: Stream, subject: str, max_stream_mb: int, replicas: int) -> StreamConfig:
-    log_like = stream in (Stream.CHANGES, Stream.DEAD)
+    log_like = stream in (Stream.CHANGES, Stream.DEAD, Stream.PROBE)
     return StreamConfig(
         name=stream.value,
         subjects=[subject],
         retention=RetentionPolicy.LIMITS if log_like else RetentionPolicy.INTEREST,
         discard=DiscardPolicy.OLD if log_like else DiscardPolicy.NEW,
         max_bytes=max_stream_mb * 1_000_000,
+        max_msgs=1 if stream is Stream.PROBE else -1,
         max_age=CHANGES_KEPT_S if stream is Stream.CHANGES else DEAD_KEPT_S if stream is Stream.DEAD else 0,
         storage=StorageType.FILE,
         duplicate_window=DUPLICATE_WINDOW_S,

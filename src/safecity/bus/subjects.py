@@ -22,6 +22,7 @@ class Stream(StrEnum):
     ALARMS = "ALARMS"
     CHANGES = "CHANGES"
     DEAD = "DEAD"
+    PROBE = "PROBE"
     MQTT = "$MQTT_msgs"
 
 
@@ -40,6 +41,7 @@ STREAM_SUBJECTS: Final = {
     Stream.ALARMS: "alarm.>",
     Stream.CHANGES: "change.>",
     Stream.DEAD: "dead.>",
+    Stream.PROBE: "probe.>",
 }
 
 WRITE_TELEMETRY: Final = Durable(name="write-telemetry", stream=Stream.TELEMETRY, subject="obs.>")
@@ -102,8 +104,8 @@ def still(camera_id: str) -> str:
     return f"still.{camera_id}"
 
 
-PROBE: Final = "change.probe"
-"""Subject of the message that tells whether JetStream can store; nobody reads it."""
+PROBE: Final = "probe.store"
+"""Subject of the message that tells whether JetStream can store; its stream keeps one that nobody reads."""
 
 RECOMMEND: Final = "dispatch.recommend"
 POSITIONS: Final = "fixes"

@@ -6,14 +6,15 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from safecity.bus.connection import can_store
 from safecity.errors import SafeCityError
 from safecity.model.base import Noun
 from safecity.web.deps import WebDeps
 from safecity.web.gate import open_to_all
 from safecity.web.roles import RoleState, RoleWatch
 
-KEPT_S = 1.0
-"""How long an answer is kept: nobody can make the database busy by asking."""
+KEPT_S = 2.0
+"""How long an answer is kept: nobody can make the engines busy by asking."""
 
 PING_WITHIN_S = 2.0
 DATABASE = "database"
@@ -36,6 +37,7 @@ class Health:
         self._roles = roles
         self._asked_s = float("-inf")
         self._database_up = False
+        self._bus_up = False
         self._one_at_a_time = asyncio.Lock()
 
     async def states(self) -> dict[str, RoleState]:
@@ -43,11 +45,13 @@ class Health:
         async with self._one_at_a_time:
             now_s = asyncio.get_running_loop().time()
             if now_s - self._asked_s > KEPT_S:
-                self._database_up = await self._ping()
+                self._database_up, self._bus_up = await asyncio.gather(
+                    self._ping(), can_store(self._deps.bus, PING_WITHIN_S)
+                )
                 self._asked_s = asyncio.get_running_loop().time()
         return {
             DATABASE: _up(self._database_up),
-            BUS: _up(self._deps.bus.client.is_connected),
+            BUS: _up(self._bus_up),
             **self._roles.states(),
         }
 
