@@ -51,7 +51,7 @@ class Health:
                 self._asked_s = asyncio.get_running_loop().time()
         return {
             DATABASE: _up(self._database_up),
-            BUS: _up(self._bus_up),
+            BUS: _up(self._bus_up and self._deps.bus.client.is_connected),
             **self._roles.states(),
         }
 
