@@ -23,7 +23,7 @@ MACHINE_TOKENS: Final = {
     "simulated-call-takers": (Role.SIMULATOR,),
     "simulated-operator": (Role.DISPATCHER,),
 }
-"""Bearer tokens of the simulated city: name, roles. Each simulated party has only its own right."""
+"""Bearer tokens of the simulated city: name, roles. Vehicles and call-takers share the simulator's role."""
 
 MIN_FREE_MB: Final = 200
 """Below this the engines cannot even start safely."""

@@ -164,9 +164,7 @@ async def test_an_operator_handles_incidents_by_mouse_and_by_keyboard() -> None:
 
 async def _calls_become_incidents(city: RunningCity) -> None:
     for _ in range(300):
-        if await city.rows(
-            "SELECT 1 FROM call WHERE doc ->> 'notes' = 'typed in by hand' AND incident_id <> ''"
-        ):
+        if await city.rows(TYPED_CALL):
             return
         await asyncio.sleep(0.1)
     raise AssertionError(f"the typed call joined no incident\n{city.logs()}")
