@@ -90,7 +90,10 @@ async def _handle_by_keyboard(page: Page) -> str:
     await page.keyboard.press("Escape")
     await page.keyboard.press("a")
     await _state(page, id_, "acknowledged")
+    # As a person would: press when there is something to send, confirm when it is shown.
+    await expect(_id(page, "dispatch")).to_be_enabled(timeout=SHORT_MS)
     await page.keyboard.press("d")
+    await expect(_id(page, "dispatch")).to_be_focused(timeout=SHORT_MS)
     await page.keyboard.press("Enter")
     await _state(page, id_, "dispatched|on_scene|cleared")
     await _state(page, id_, "cleared")
