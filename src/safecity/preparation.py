@@ -64,10 +64,13 @@ def _write_cameras(folder: Folder, run: RunFile, scenario: Scenario) -> None:
     configs = [
         replace(
             config,
-            id=camera.id,
-            name=camera.name,
-            heading_deg=camera.heading_deg,
-            field_of_view_deg=camera.field_of_view_deg,
+            setup=replace(
+                config.setup,
+                id=camera.id,
+                name=camera.name,
+                heading_deg=camera.heading_deg,
+                field_of_view_deg=camera.field_of_view_deg,
+            ),
         )
         for config, camera in zip(told, scenario.cameras, strict=True)
     ]

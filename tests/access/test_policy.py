@@ -33,6 +33,13 @@ map.see               x             x            x          x          x     .  
 place.search          x             x            x          x          x     .       .         .       .             x         .
 video.live            .             x            x          .          .     -       .         .       .             .         .
 video.still           .             x            x          .          .     -       .         .       .             .         .
+video.playback        .             x            x          .          .     -       .         .       .             .         .
+video.snapshot        .             x            x          .          .     -       .         .       .             .         .
+video.unmask          .             x            .          .          .     -       .         .       .             .         .
+video.setup           x             .            .          .          .     -       .         .       .             .         .
+camera.setup.see      x             x            .          .          .     x       .         .       .             .         .
+camera.configure      x             .            .          .          .     -       .         .       .             .         .
+recording.hold        .             x            .          .          .     -       .         .       .             .         .
 incident.recommend    .             x            x          .          .     .       .         .       .             .         .
 incident.acknowledge  .             x            x          .          .     -       .         .       .             .         .
 incident.dispatch     .             x            x          .          .     -       .         .       .             .         .
@@ -119,7 +126,7 @@ def test_no_look_without_purpose_and_incident(action: Action, purpose: Purpose) 
 @pytest.mark.parametrize("action", sorted(LOOKS))
 def test_no_machine_looks_at_video(action: Action) -> None:
     with pytest.raises(Forbidden, match="people only"):
-        authorize(_actor(Role.DISPATCHER, kind=ActorKind.MACHINE), action, Object("camera", "c1"), GROUND)
+        authorize(_actor(Role.DUTY_OFFICER, kind=ActorKind.MACHINE), action, Object("camera", "c1"), GROUND)
 
 
 @pytest.mark.parametrize("action", sorted(OWN_UNIT_ACTIONS))
@@ -136,3 +143,12 @@ def test_a_dispatcher_who_is_also_in_the_field_commands_every_unit() -> None:
 def test_refusal_says_which_role_is_needed() -> None:
     with pytest.raises(Forbidden, match="duty_officer, dispatcher"):
         authorize(_actor(Role.CALL_TAKER), Action.DISPATCH, Object("incident", "i"), NO_PURPOSE)
+
+
+def test_a_setup_look_needs_a_purpose_and_no_incident() -> None:
+    camera, actor = Object("camera", "c1"), _actor(Role.ADMINISTRATOR)
+    assert may(actor, Action.LOOK_SETUP, camera, Purpose(text="drawing a zone"))
+    with pytest.raises(Forbidden, match="purpose"):
+        authorize(actor, Action.LOOK_SETUP, camera, Purpose(text=" "))
+    machine = _actor(Role.ADMINISTRATOR, kind=ActorKind.MACHINE)
+    assert not may(machine, Action.LOOK_SETUP, camera, Purpose(text="drawing a zone"))

@@ -12,10 +12,12 @@ import pytest
 import safecity.simulator
 from safecity.clock import SystemClock
 from safecity.model.base import Place
+from safecity.model.video import CameraSetup
+from safecity.model.video_rule import VideoRule
 from safecity.simulator.camera import CameraServer, Fault, SimulatedCamera
 from safecity.simulator.camera_rtp import Clip, read_clip
 from safecity.video.bitstream import CODECS, StreamInfo, VideoPacket, describe, join_sample
-from safecity.video.camera import CameraConfig, Zone
+from safecity.video.camera import CameraConfig
 
 CLIP_PATH = Path(safecity.simulator.__file__).parent / "data" / "pedestrians.mp4"
 PLACE = Place(lon=13.26, lat=53.55)
@@ -53,17 +55,18 @@ class CameraStreet:
     def viewers(self, number: int) -> int:
         return self._server.viewers(f"/cam/{number}")
 
-    def config(self, number: int, password: str = PASSWORD, zones: tuple[Zone, ...] = ()) -> CameraConfig:
-        return CameraConfig(
+    def config(
+        self, number: int, password: str = PASSWORD, rules: tuple[VideoRule, ...] = ()
+    ) -> CameraConfig:
+        setup = CameraSetup(
             id=f"cam-{number}",
             name=f"Camera {number}",
             url=f"rtsp://127.0.0.1:{self.port}/cam/{number}",
             place=PLACE,
-            user=USER,
-            password=password,
-            zones=zones,
+            rules=rules,
             simulated=True,
         )
+        return CameraConfig(setup=setup, user=USER, password=password)
 
     def close(self) -> None:
         self._call(self._server.stop())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from safecity.video.camera import CLASSES, ObjectClass
+from safecity.model.video_rule import CLASSES, ObjectClass
 from safecity.video.detector import (
     BINS,
     SIDE_PX,

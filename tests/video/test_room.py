@@ -13,9 +13,9 @@ from safecity.config import VideoSection
 from safecity.errors import Configuration, NotFound
 from safecity.model.observation import Observation, ObservationKind, pack, unpack
 from safecity.model.source import CameraState
+from safecity.model.video_rule import ZoneIntrusion
 from safecity.simulator.camera import Fault
 from safecity.simulator.camera_data import SCENES, demo_cameras, film_path
-from safecity.video.camera import Zone
 from safecity.video.custody import verify
 from safecity.video.index import FileEntry
 from safecity.video.live import FragmentKind
@@ -24,7 +24,7 @@ from safecity.video.session import Backoff
 
 from .conftest import PLACE, CameraStreet
 
-EVERYWHERE = Zone(name="everywhere", polygon=((0, 0), (1, 0), (1, 1), (0, 1)), min_dwell_s=0.4)
+EVERYWHERE = ZoneIntrusion(name="everywhere", polygon=((0, 0), (1, 0), (1, 1), (0, 1)), min_dwell_s=0.4)
 SETTINGS = VideoSection(min_free_mb=0, rtsp_timeout_s=1.0)
 
 
@@ -62,7 +62,7 @@ class Told:
 async def test_a_room_records_watches_shows_and_tells(street: CameraStreet, tmp_path):
     told = Told(failures=1)
     entries = []
-    configs = [street.config(0, zones=(EVERYWHERE,)), street.config(1, password="wrong")]
+    configs = [street.config(0, rules=(EVERYWHERE,)), street.config(1, password="wrong")]
     room = VideoRoom(
         configs,
         tmp_path,
@@ -134,9 +134,10 @@ def test_a_room_has_a_limit_and_ids_are_its_own(street: CameraStreet, tmp_path):
 def test_demo_cameras_come_in_pairs_with_accounts_of_their_own():
     served, told = demo_cameras([PLACE] * 5, "viewer", [f"secret-{n}" for n in range(5)], port=8554)
     assert [camera.path for camera in served] == [f"/cam/{n}" for n in range(1, 6)]
-    assert [config.zones for config in told] == [SCENES[n % 2].zones for n in range(5)]
+    assert [config.setup.rules for config in told] == [SCENES[n % 2].rules for n in range(5)]
     assert len({camera.offset_s for camera in served}) == 5
     assert all(
-        config.simulated and config.address().endswith(f":8554/cam/{n + 1}") for n, config in enumerate(told)
+        config.setup.simulated and config.address().endswith(f":8554/cam/{n + 1}")
+        for n, config in enumerate(told)
     )
     assert film_path().exists()

@@ -14,9 +14,11 @@ import pytest
 from safecity.clock import SystemClock
 from safecity.errors import Invalid
 from safecity.model.source import CameraState
+from safecity.model.video import CameraSetup
+from safecity.model.video_rule import ZoneIntrusion
 from safecity.simulator.camera import Fault
 from safecity.video.archive import Archive, Retention
-from safecity.video.camera import CameraConfig, Zone
+from safecity.video.camera import CameraConfig
 from safecity.video.custody import verify
 from safecity.video.index import Entry, FileEntry, GapEntry
 from safecity.video.recorder import Recorder
@@ -141,9 +143,8 @@ def test_the_stall_is_noticed_before_the_connection_dies(street, tmp_path):
 
 
 def test_nothing_at_the_address_is_a_loss_without_the_address(street, recording, capfd):
-    config = CameraConfig(
-        id="gone", name="Gone", url="rtsp://127.0.0.1:1/x", place=PLACE, user="u", password="hush-hush"
-    )
+    setup = CameraSetup(id="gone", name="Gone", url="rtsp://127.0.0.1:1/x", place=PLACE)
+    config = CameraConfig(setup=setup, user="u", password="hush-hush")
     one = recording(config)
     wait_for(lambda: one.is_in(CameraState.LOST), "the loss")
     assert one.session.state[1] == "nothing answers at the camera's address"
@@ -235,16 +236,15 @@ def test_after_sigkill_all_files_play_and_the_chain_is_repaired(street, tmp_path
 def test_a_camera_that_cannot_be_is_refused(change):
     good = {"id": "a", "name": "A", "url": "rtsp://camera/stream", "place": PLACE}
     with pytest.raises(Invalid) as raised:
-        CameraConfig(**{**good, **change})
+        CameraSetup(**{**good, **change})
     assert PASSWORD not in str(raised.value)
 
 
 def test_the_public_camera_has_no_address_and_a_zone_is_an_area():
-    config = CameraConfig(
-        id="a", name="A", url="rtsp://camera/x?a=b", place=PLACE, user="u@x", password="p/w"
-    )
+    setup = CameraSetup(id="a", name="A", url="rtsp://camera/x?a=b", place=PLACE)
+    config = CameraConfig(setup=setup, user="u@x", password="p/w")
     assert config.address() == "rtsp://u%40x:p%2Fw@camera/x?a=b"
-    assert b"p/w" not in msgspec.json.encode(config.public())
+    assert b"p/w" not in msgspec.json.encode(setup.public())
     for polygon in (((0, 0), (1, 1)), ((0, 0), (1, 0), (1, 1.2))):
         with pytest.raises(Invalid):
-            Zone(name="z", polygon=polygon)
+            ZoneIntrusion(name="z", polygon=polygon)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safecity.video.camera import CLASSES, ObjectClass
+from safecity.model.video_rule import CLASSES, ObjectClass
 from safecity.video.detector import EMPTY, Detections
 from safecity.video.tracker import CONFIRM_HITS, FORGET_S, Tracker
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from safecity.clock import ManualClock
 from safecity.model.base import Place
+from safecity.model.video import CameraSetup
 from safecity.video.analysis import SLOWEST_INTERVAL_S, Analysis
 from safecity.video.bitstream import CODECS, VideoPacket, describe, join_sample, split_nals
 from safecity.video.camera import CameraConfig
@@ -16,7 +17,9 @@ from safecity.video.watch import HOLD_S, CameraWatch, Mailbox, Waiting, WatchCou
 
 from .conftest import wait_for
 
-CONFIG = CameraConfig(id="cam", name="Cam", url="rtsp://camera/x", place=Place(lon=13.0, lat=53.0))
+CONFIG = CameraConfig(
+    setup=CameraSetup(id="cam", name="Cam", url="rtsp://camera/x", place=Place(lon=13.0, lat=53.0))
+)
 INTERVAL_S = 0.2
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Point, Polygon
 
-from safecity.video.camera import CLASSES, ObjectClass, Zone
+from safecity.model.video_rule import CLASSES, ObjectClass, ZoneIntrusion
 from safecity.video.rules import LEAVE_S, Intrusion, ZoneRule, contains
 from safecity.video.tracker import Tracks
 
@@ -54,7 +54,7 @@ def one(place: tuple[float, float], count: int, number: int = 1):
 
 
 def test_an_entry_is_told_once_with_its_reason():
-    rule = ZoneRule(Zone(name="tracks", polygon=SQUARE))
+    rule = ZoneRule(ZoneIntrusion(name="tracks", polygon=SQUARE))
     events = walk(rule, one(OUT, 5) + one(IN, 50))
     assert len(events) == 1
     assert events[0].why == "person entered zone 'tracks' (score 0.71, 0.8 s inside)"
@@ -63,24 +63,24 @@ def test_an_entry_is_told_once_with_its_reason():
 
 
 def test_passing_through_quickly_is_no_entry():
-    rule = ZoneRule(Zone(name="z", polygon=SQUARE, min_dwell_s=0.8))
+    rule = ZoneRule(ZoneIntrusion(name="z", polygon=SQUARE, min_dwell_s=0.8))
     assert walk(rule, one(OUT, 5) + one(IN, 3) + one(OUT, 5)) == []
 
 
 def test_trembling_on_the_border_is_one_entry():
-    rule = ZoneRule(Zone(name="z", polygon=SQUARE, cool_down_s=0.0))
+    rule = ZoneRule(ZoneIntrusion(name="z", polygon=SQUARE, cool_down_s=0.0))
     assert len(walk(rule, (one((0.41, 0.5), 3) + one((0.39, 0.5), 2)) * 20)) == 1
 
 
 def test_leaving_and_coming_back_is_another_entry():
-    rule = ZoneRule(Zone(name="z", polygon=SQUARE, cool_down_s=0.0))
+    rule = ZoneRule(ZoneIntrusion(name="z", polygon=SQUARE, cool_down_s=0.0))
     away = round(LEAVE_S / 0.2) + 2
     assert len(walk(rule, one(IN, 10) + one(OUT, away) + one(IN, 10))) == 2
     assert rule.suppressed == 0
 
 
 def test_a_crowd_is_one_item_and_the_rest_is_counted():
-    rule = ZoneRule(Zone(name="z", polygon=SQUARE, cool_down_s=20.0))
+    rule = ZoneRule(ZoneIntrusion(name="z", polygon=SQUARE, cool_down_s=20.0))
     crowd = [[(number, 0.42 + number * 0.015, 0.5) for number in range(1, 11)]] * 20
     assert len(walk(rule, crowd)) == 1
     assert rule.suppressed == 9
@@ -91,17 +91,17 @@ def test_a_crowd_is_one_item_and_the_rest_is_counted():
     "options", [{"kind": CAR}, {"confirmed": False}, {"travel": 5.0}], ids=["class", "unconfirmed", "poster"]
 )
 def test_what_does_not_count(options):
-    rule = ZoneRule(Zone(name="z", polygon=SQUARE))
+    rule = ZoneRule(ZoneIntrusion(name="z", polygon=SQUARE))
     assert walk(rule, one(OUT, 5) + one(IN, 50), **options) == []
 
 
 def test_one_sighting_however_long_ago_is_no_dwell():
-    rule = ZoneRule(Zone(name="z", polygon=SQUARE, min_dwell_s=0.0))
+    rule = ZoneRule(ZoneIntrusion(name="z", polygon=SQUARE, min_dwell_s=0.0))
     assert walk(rule, one(IN, 1)) == []
 
 
 def test_the_foot_point_decides_not_the_head():
-    rule = ZoneRule(Zone(name="z", polygon=SQUARE))
+    rule = ZoneRule(ZoneIntrusion(name="z", polygon=SQUARE))
     assert walk(rule, one((0.5, 0.65), 50)) == []
 
 
@@ -111,7 +111,7 @@ steps = st.lists(st.tuples(st.booleans(), st.floats(0.05, 1.0)), min_size=1, max
 @settings(max_examples=40)
 @given(steps)
 def test_no_track_is_told_more_often_than_it_left_and_never_within_the_cool_down(path):
-    rule = ZoneRule(Zone(name="z", polygon=SQUARE, cool_down_s=5.0))
+    rule = ZoneRule(ZoneIntrusion(name="z", polygon=SQUARE, cool_down_s=5.0))
     time_s, events, absences, out_s = 0.0, [], 1, 0.0
     for is_inside, step_s in path:
         time_s += step_s

@@ -50,6 +50,13 @@ class Action(StrEnum):
     SEARCH_PLACES = "place.search"
     LOOK_LIVE = "video.live"
     LOOK_STILL = "video.still"
+    LOOK_PLAYBACK = "video.playback"
+    LOOK_SNAPSHOT = "video.snapshot"
+    UNMASK = "video.unmask"
+    LOOK_SETUP = "video.setup"
+    SEE_CAMERA_SETUP = "camera.setup.see"
+    CONFIGURE_CAMERA = "camera.configure"
+    HOLD_RECORDING = "recording.hold"
     RECOMMEND = "incident.recommend"
     ACKNOWLEDGE = "incident.acknowledge"
     DISPATCH = "incident.dispatch"
@@ -70,8 +77,15 @@ class Action(StrEnum):
     READ_SCHEMA = "schema.read"
 
 
-LOOKS: Final = frozenset({Action.LOOK_LIVE, Action.LOOK_STILL})
-"""Looks at protected data: each needs an incident and a purpose, and each is a journal entry."""
+MASKED_LOOKS: Final = frozenset(
+    {Action.LOOK_LIVE, Action.LOOK_STILL, Action.LOOK_PLAYBACK, Action.LOOK_SNAPSHOT}
+)
+"""Looks at pictures in which masks are drawn and people are made unrecognisable."""
+LOOKS: Final = MASKED_LOOKS | {Action.UNMASK}
+"""Looks at protected data: each needs an incident and a purpose, and each is a journal entry. Who looks at a
+picture without masks needs the right to look and the right to unmask."""
+SETUP_LOOKS: Final = frozenset({Action.LOOK_SETUP})
+"""Looks at a masked still to set a camera up: they need a purpose, and there is no incident yet."""
 
 COMMANDS: Final = frozenset(
     {
@@ -88,6 +102,8 @@ COMMANDS: Final = frozenset(
         Action.HANDLE_CALL,
         Action.TYPE_CALL,
         Action.SEND_TELEMETRY,
+        Action.CONFIGURE_CAMERA,
+        Action.HOLD_RECORDING,
     }
 )
 """Actions that change something."""
@@ -112,13 +128,22 @@ _CALL_WORK = frozenset({_A.SEE_CALLS, _A.ABANDON_CALL, _A.HANDLE_CALL, _A.TYPE_C
 
 ALLOWED: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
     {
-        Role.ADMINISTRATOR: _SIGNED_IN | _MAP | {_A.READ_JOURNAL, _A.CHECK_JOURNAL, _A.READ_METRICS},
-        Role.DUTY_OFFICER: _SIGNED_IN | _MAP | _INCIDENT_WORK | _CALL_WORK | LOOKS | {_A.REOPEN},
-        Role.DISPATCHER: _SIGNED_IN | _MAP | _INCIDENT_WORK | LOOKS | {_A.SEE_CALLS, _A.TYPE_CALL},
+        Role.ADMINISTRATOR: _SIGNED_IN
+        | _MAP
+        | SETUP_LOOKS
+        | {_A.READ_JOURNAL, _A.CHECK_JOURNAL, _A.READ_METRICS, _A.SEE_CAMERA_SETUP, _A.CONFIGURE_CAMERA},
+        Role.DUTY_OFFICER: _SIGNED_IN
+        | _MAP
+        | _INCIDENT_WORK
+        | _CALL_WORK
+        | LOOKS
+        | {_A.REOPEN, _A.SEE_CAMERA_SETUP, _A.HOLD_RECORDING},
+        Role.DISPATCHER: _SIGNED_IN | _MAP | _INCIDENT_WORK | MASKED_LOOKS | {_A.SEE_CALLS, _A.TYPE_CALL},
         Role.CALL_TAKER: _SIGNED_IN | _MAP | _CALL_WORK | {_A.SEE_INCIDENTS, _A.NOTE},
         Role.FIELD: _SIGNED_IN
         | {_A.FOLLOW, _A.SEE_INCIDENTS, _A.SEE_UNITS, _A.SEE_MAP, _A.SEARCH_PLACES, _A.COMMAND_UNIT, _A.NOTE},
-        Role.AUDITOR: _SIGNED_IN | {_A.READ_JOURNAL, _A.CHECK_JOURNAL, _A.READ_METRICS, _A.SEE_INCIDENTS},
+        Role.AUDITOR: _SIGNED_IN
+        | {_A.READ_JOURNAL, _A.CHECK_JOURNAL, _A.READ_METRICS, _A.SEE_INCIDENTS, _A.SEE_CAMERA_SETUP},
         Role.TELEPHONY: frozenset({_A.RECEIVE_CALL, _A.ABANDON_CALL}),
         Role.GATEWAY: frozenset({_A.SEND_TELEMETRY}),
         Role.FIELD_MACHINE: frozenset({_A.SEND_TELEMETRY, _A.COMMAND_UNIT, _A.FOLLOW, _A.SEE_UNITS}),
@@ -142,7 +167,9 @@ ALLOWED: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
 )
 """What each role may do."""
 
-DENIED: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType({Role.AUDITOR: COMMANDS | LOOKS})
+DENIED: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
+    {Role.AUDITOR: COMMANDS | LOOKS | SETUP_LOOKS}
+)
 """What a role takes away, whatever other roles somebody has: who audits does not act."""
 
 OWN_UNIT_ROLES: Final = frozenset({Role.FIELD, Role.FIELD_MACHINE})
@@ -197,7 +224,7 @@ def authorize(actor: Actor, action: Action, object_: Object, purpose: Purpose) -
     if not granting:
         needed = ", ".join(role for role in Role if action in ALLOWED[role])
         raise Forbidden(f"'{actor.name}' may not do '{action}'; it needs one of these roles: {needed}")
-    if action in LOOKS:
+    if action in LOOKS | SETUP_LOOKS:
         _check_look(actor, action, purpose)
     if action in OWN_UNIT_ACTIONS and OWN_UNIT_ROLES.issuperset(granting) and object_.id != actor.name:
         raise Forbidden(f"'{actor.name}' acts for the unit of that name only, not for '{object_.id}'")
@@ -215,5 +242,9 @@ def may(actor: Actor, action: Action, object_: Object, purpose: Purpose = NO_PUR
 def _check_look(actor: Actor, action: Action, purpose: Purpose) -> None:
     if actor.kind is not ActorKind.PERSON:
         raise Forbidden(f"'{action}' is for people only; '{actor.name}' is a machine")
+    if action in SETUP_LOOKS:
+        if not purpose.text.strip():
+            raise Forbidden(f"'{action}' needs a purpose in words")
+        return
     if not purpose.incident_id.strip() or not purpose.text.strip():
         raise Forbidden(f"'{action}' needs the incident it is for and a purpose in words")

@@ -13,8 +13,10 @@ from typing import Final
 import msgspec
 
 from safecity.model.base import Place
+from safecity.model.video import CameraSetup
+from safecity.model.video_rule import ZoneIntrusion
 from safecity.simulator.camera import SimulatedCamera
-from safecity.video.camera import CameraConfig, Zone
+from safecity.video.camera import CameraConfig
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,21 +24,21 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     offset_s: float
-    zones: tuple[Zone, ...]
+    rules: tuple[ZoneIntrusion, ...]
 
 
-LAWN: Final = Zone(
+LAWN: Final = ZoneIntrusion(
     name="lawn",
     polygon=((0.0, 0.6), (0.42, 0.64), (0.6, 0.78), (0.9, 0.92), (0.9, 1.0), (0.0, 1.0)),
 )
-FOOTPATH: Final = Zone(name="footpath", polygon=((0.0, 0.0), (0.4, 0.0), (0.42, 0.27), (0.0, 0.3)))
-ROADWAY: Final = Zone(
+FOOTPATH: Final = ZoneIntrusion(name="footpath", polygon=((0.0, 0.0), (0.4, 0.0), (0.42, 0.27), (0.0, 0.3)))
+ROADWAY: Final = ZoneIntrusion(
     name="roadway", polygon=((0.72, 0.28), (0.86, 0.14), (0.95, 0.16), (0.88, 0.32), (0.8, 0.33))
 )
 
 SCENES: Final = (
-    Scene(name="Lawn and footpath", offset_s=70.0, zones=(LAWN, FOOTPATH)),
-    Scene(name="Roadway", offset_s=40.0, zones=(ROADWAY,)),
+    Scene(name="Lawn and footpath", offset_s=70.0, rules=(LAWN, FOOTPATH)),
+    Scene(name="Roadway", offset_s=40.0, rules=(ROADWAY,)),
 )
 """The first camera sees an entry in its first 7 and 20 s, the second in its first 34 s."""
 
@@ -66,14 +68,16 @@ def demo_cameras(
         served.append(SimulatedCamera(path=path, user=user, password=password, offset_s=offset_s))
         told.append(
             CameraConfig(
-                id=f"cam-{number + 1}",
-                name=f"{scene.name} {number + 1}",
-                url=f"rtsp://{host}:{port}{path}",
-                place=place,
+                setup=CameraSetup(
+                    id=f"cam-{number + 1}",
+                    name=f"{scene.name} {number + 1}",
+                    url=f"rtsp://{host}:{port}{path}",
+                    place=place,
+                    rules=scene.rules,
+                    simulated=True,
+                ),
                 user=user,
                 password=password,
-                zones=scene.zones,
-                simulated=True,
             )
         )
     return served, told

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from safecity.video.camera import CLASSES, ObjectClass
+from safecity.model.video_rule import CLASSES, ObjectClass
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.intp]

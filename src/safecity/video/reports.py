@@ -38,7 +38,7 @@ class CameraFigures(msgspec.Struct, frozen=True, kw_only=True):
 def intrusion_observation(config: CameraConfig, event: Intrusion, clock: Clock) -> Observation:
     """Return a zone intrusion as the bus knows it."""
     # Entries into two zones in the same picture are two facts; a fact is named by source and moment.
-    order = next((i for i, zone in enumerate(config.zones) if zone.name == event.zone), 0)
+    order = next((i for i, zone in enumerate(config.setup.rules) if zone.name == event.zone), 0)
     moment = datetime.fromtimestamp(event.time_s, UTC) + timedelta(microseconds=order)
     left, top, right, bottom = event.box
     return Observation(
@@ -48,9 +48,9 @@ def intrusion_observation(config: CameraConfig, event: Intrusion, clock: Clock) 
         receive_time=clock.now(),
         property="zone_intrusion",
         value=event.score,
-        lon=config.place.lon,
-        lat=config.place.lat,
-        uncertainty_m=config.place.uncertainty_m or None,
+        lon=config.setup.place.lon,
+        lat=config.setup.place.lat,
+        uncertainty_m=config.setup.place.uncertainty_m or None,
         detail={
             "why": event.why,
             "zone": event.zone,
@@ -75,7 +75,7 @@ def state_observation(
         event_time=now,
         receive_time=now,
         property="camera_state",
-        lon=config.place.lon,
-        lat=config.place.lat,
+        lon=config.setup.place.lon,
+        lat=config.setup.place.lat,
         detail={"state": state.value, "reason": reason, "recording": recording},
     )

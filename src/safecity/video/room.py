@@ -282,7 +282,7 @@ class _Unit:
     def camera(self) -> Camera:
         state, reason, recording = self._now()
         return msgspec.structs.replace(
-            self.config.public(),
+            self.config.setup.public(),
             state=state,
             state_since=self._since,
             state_reason=reason,

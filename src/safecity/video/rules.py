@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from safecity.video.camera import CLASSES, ObjectClass, Zone
+from safecity.model.video_rule import CLASSES, ObjectClass, ZoneIntrusion
 from safecity.video.tracker import Tracks
 
 LEAVE_S: Final = 1.0
@@ -47,7 +47,7 @@ class _Visit(msgspec.Struct):
 class ZoneRule:
     """Watches one zone of one camera. Used by one thread."""
 
-    def __init__(self, zone: Zone) -> None:
+    def __init__(self, zone: ZoneIntrusion) -> None:
         """Watch `zone`."""
         self.zone = zone
         self.suppressed = 0

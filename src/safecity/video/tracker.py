@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from safecity.video.camera import CLASSES, ObjectClass
+from safecity.model.video_rule import CLASSES, ObjectClass
 from safecity.video.detector import Detections, Floats, Numbers, iou
 
 ALPHA: Final = 0.6

@@ -111,7 +111,7 @@ class CameraWatch:
     """The analysis of one camera. `mailbox` is for the stream's thread, the rest for the analysis thread."""
 
     def __init__(self, config: CameraConfig, clock: Clock) -> None:
-        """Watch the zones of `config`."""
+        """Watch what the rules of `config` name."""
         self.config = config
         self.counters = WatchCounters()
         self.mailbox = Mailbox(self.counters, clock)
@@ -119,7 +119,7 @@ class CameraWatch:
         self._clock = clock
         self._gate = MotionGate()
         self._tracker = Tracker()
-        self._rules = [ZoneRule(zone) for zone in config.zones]
+        self._rules = [ZoneRule(zone) for zone in config.setup.rules]
         self._info: StreamInfo | None = None
         self._decoder: PictureDecoder | None = None
         self._group: list[VideoPacket] = []
