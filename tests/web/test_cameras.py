@@ -39,13 +39,13 @@ class VideoRole:
 
     async def start(self) -> None:
         """Answer for camera-1."""
-        await self.bus.serve("live.camera-1.start", self._start)
+        await self.bus.serve("live.camera-1.main.start", self._start)
         await self.bus.serve("still.camera-1", self._still)
 
     async def _start(self, _: bytes) -> bytes:
         self.asked += 1
         # A fragment that the answer holds already is published before the answer is there.
-        await self.bus.client.publish("live.camera-1", fragment(self.number), headers={"Kind": "fragment"})
+        await self.bus.client.publish("live.camera-1.main", fragment(self.number), headers={"Kind": "fragment"})
         return msgspec.msgpack.encode(
             {
                 "mime": 'video/mp4; codecs="avc1.42C01F"',
@@ -61,7 +61,7 @@ class VideoRole:
 
     async def publish(self, number: int, kind: str = "fragment") -> None:
         """Publish a fragment."""
-        await self.bus.client.publish("live.camera-1", fragment(number), headers={"Kind": kind})
+        await self.bus.client.publish("live.camera-1.main", fragment(number), headers={"Kind": kind})
 
 
 @pytest.fixture

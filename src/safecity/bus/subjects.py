@@ -6,6 +6,7 @@ from typing import Final
 
 from safecity.model.base import Noun
 from safecity.model.observation import ObservationKind
+from safecity.model.video import StreamRole
 
 PARTITIONS: Final = 4
 """Into how many partitions telemetry is split by its source; part of the wire contract of a city."""
@@ -89,14 +90,21 @@ def dead(way: str) -> str:
     return f"dead.{way}"
 
 
-def live(camera_id: str) -> str:
-    """Return the core subject on which a camera's live fragments go."""
-    return f"live.{camera_id}"
+def live(camera_id: str, stream: StreamRole) -> str:
+    """Return the core subject on which the live fragments of a camera's stream go."""
+    return f"live.{camera_id}.{stream}"
 
 
-def live_start(camera_id: str) -> str:
-    """Return the request subject for what a new viewer of a camera needs."""
-    return f"live.{camera_id}.start"
+def live_start(camera_id: str, stream: StreamRole) -> str:
+    """Return the request subject for what a new viewer of a camera's stream needs.
+
+    The request keeps the fragments coming for a while; one that says PEEK does not.
+    """
+    return f"live.{camera_id}.{stream}.start"
+
+
+PEEK: Final = b"peek"
+"""What a request for a live stream says when the fragments after it are not wanted."""
 
 
 def still(camera_id: str) -> str:

@@ -11,6 +11,7 @@ from safecity.bus.connection import Bus
 from safecity.bus.subjects import live, live_start, still
 from safecity.errors import SafeCityError
 from safecity.model.observation import Observation
+from safecity.model.video import StreamRole
 from safecity.video.camera import CameraConfig
 from safecity.video.live import FragmentKind
 from safecity.video.room import Publish, VideoRoom
@@ -64,12 +65,12 @@ class VideoService:
                 log.info("no still", camera=camera_id, reason=str(error))
                 return b""
 
-        await self._bus.serve(live_start(camera_id), on_live)
+        await self._bus.serve(live_start(camera_id, StreamRole.MAIN), on_live)
         await self._bus.serve(still(camera_id), on_still)
 
     def _on_fragment(self, camera_id: str, kind: FragmentKind, data: bytes) -> None:
         task = asyncio.ensure_future(
-            self._bus.client.publish(live(camera_id), data, headers={"Kind": kind.value})
+            self._bus.client.publish(live(camera_id, StreamRole.MAIN), data, headers={"Kind": kind.value})
         )
         task.add_done_callback(_note_failure)
 

@@ -21,6 +21,7 @@ from safecity.errors import NotFound, SafeCityError, Unavailable
 from safecity.model.base import Noun
 from safecity.model.incident import Incident
 from safecity.model.source import Camera
+from safecity.model.video import StreamRole
 from safecity.web.answers import kind_of
 from safecity.web.deps import WebDeps
 from safecity.web.gate import Gate, Identity, needs
@@ -220,7 +221,7 @@ async def _show(
 ) -> None:
     camera_id = look.camera.id
     viewer = Viewer()
-    subscription = await deps.bus.client.subscribe(live_subject(camera_id), cb=viewer.on_message)
+    subscription = await deps.bus.client.subscribe(live_subject(camera_id, StreamRole.MAIN), cb=viewer.on_message)
     try:
         start = await _start(deps, camera_id)
         viewer.begin_with(start.fragments)
@@ -236,7 +237,7 @@ async def _show(
 
 
 async def _start(deps: WebDeps, camera_id: str) -> StreamStart:
-    answer = await deps.bus.request(live_start(camera_id), b"", START_WITHIN_S)
+    answer = await deps.bus.request(live_start(camera_id, StreamRole.MAIN), b"", START_WITHIN_S)
     start = msgspec.msgpack.decode(answer, type=StreamStart)
     if start.code:
         raise kind_of(start.code)(start.message)
