@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from safecity.clock import Clock
+from safecity.model.video_rule import ZoneIntrusion
 from safecity.video.bitstream import TICKS_PER_S, StreamInfo, VideoPacket
 from safecity.video.camera import CameraConfig
 from safecity.video.detector import Detections
@@ -119,7 +120,7 @@ class CameraWatch:
         self._clock = clock
         self._gate = MotionGate()
         self._tracker = Tracker()
-        self._rules = [ZoneRule(zone) for zone in config.setup.rules]
+        self._rules = [ZoneRule(zone) for zone in config.setup.rules if isinstance(zone, ZoneIntrusion)]
         self._info: StreamInfo | None = None
         self._decoder: PictureDecoder | None = None
         self._group: list[VideoPacket] = []
