@@ -221,7 +221,9 @@ async def _show(
 ) -> None:
     camera_id = look.camera.id
     viewer = Viewer()
-    subscription = await deps.bus.client.subscribe(live_subject(camera_id, StreamRole.MAIN), cb=viewer.on_message)
+    subscription = await deps.bus.client.subscribe(
+        live_subject(camera_id, StreamRole.MAIN), cb=viewer.on_message
+    )
     try:
         start = await _start(deps, camera_id)
         viewer.begin_with(start.fragments)
