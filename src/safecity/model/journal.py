@@ -21,14 +21,24 @@ class EntityKind(StrEnum):
     CAMERA = "camera"
     SOURCE = "source"
     STATION = "station"
+    CAMERA_SETUP = "camera_setup"
+    HOLD = "hold"
 
 
 class Change(Noun, frozen=True):
-    """What an entity is after a command: the whole of it, so that state is a fold over the journal."""
+    """What an entity is after a command: the whole of it, so that state is a fold over the journal.
+
+    A null value says that there is no such entity any more; on the feed, that it is no longer current.
+    """
 
     kind: EntityKind
     id: str
     value: msgspec.Raw
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the value is null."""
+        return bytes(self.value) == b"null"
 
 
 class Entry(Noun, frozen=True):

@@ -138,6 +138,11 @@ class Hold(Noun, frozen=True):
     released_at: datetime | None = None
     released_by: str = ""
 
+    @property
+    def is_standing(self) -> bool:
+        """Whether it was not released yet."""
+        return self.released_at is None
+
 
 def _check_url(camera_id: str, url: str, *, simulated: bool) -> None:
     parts = urlsplit(url)

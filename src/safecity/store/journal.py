@@ -69,7 +69,10 @@ async def check(tx: Transaction) -> Report:
         findings += _check_link(row, payload, previous, expected_seq)
         previous, expected_seq = bytes(row["hash"]), row["seq"] + 1
         for change in _changes(payload):
-            state[(change.kind, change.id)] = (row["seq"], bytes(change.value))
+            if change.is_gone:
+                state.pop((change.kind, change.id), None)
+            else:
+                state[(change.kind, change.id)] = (row["seq"], bytes(change.value))
     findings += await _check_head(tx, expected_seq - 1, previous)
     findings += await _check_tables(tx, state)
     return Report(entries=expected_seq - 1, head_hash=previous.hex(), findings=tuple(findings[:100]))

@@ -15,8 +15,9 @@ from safecity.model.incident import Alarm, Incident
 from safecity.model.journal import FEED, Change, EntityKind, Entry, Feed, chain_hash, encode_entry
 from safecity.model.source import Camera, Source, Station
 from safecity.model.unit import Assignment, Unit
+from safecity.model.video import CameraSetup, Hold
 
-Entity = Incident | Alarm | Call | Unit | Assignment | Camera | Source | Station
+Entity = Incident | Alarm | Call | Unit | Assignment | Camera | Source | Station | CameraSetup | Hold
 E = TypeVar("E", bound=Noun)
 
 KIND_OF: Final[dict[type[Noun], EntityKind]] = {
@@ -28,6 +29,8 @@ KIND_OF: Final[dict[type[Noun], EntityKind]] = {
     Camera: EntityKind.CAMERA,
     Source: EntityKind.SOURCE,
     Station: EntityKind.STATION,
+    CameraSetup: EntityKind.CAMERA_SETUP,
+    Hold: EntityKind.HOLD,
 }
 TYPE_OF: Final = {kind: type_ for type_, kind in KIND_OF.items()}
 
@@ -40,6 +43,8 @@ CURRENT: Final[dict[EntityKind, str]] = {
     EntityKind.CAMERA: "true",
     EntityKind.SOURCE: "kind = 'sensor'",
     EntityKind.STATION: "true",
+    EntityKind.CAMERA_SETUP: "true",
+    EntityKind.HOLD: "released_at IS NULL",
 }
 """What a console shows without asking; `is_current` says the same of a value."""
 
@@ -55,6 +60,8 @@ def is_current(value: Noun) -> bool:
             return False
         case Source():
             return value.kind.value == "sensor"
+        case Hold():
+            return value.is_standing
         case _:
             return True
 
@@ -70,7 +77,7 @@ class Transaction:
         """Work on a connection that is inside a transaction."""
         self.connection = connection
         self.clock = clock
-        self._put: dict[tuple[EntityKind, str], Noun] = {}
+        self._put: dict[tuple[EntityKind, str], Noun | None] = {}
         self._absent: set[tuple[EntityKind, str]] = set()
 
     @property
@@ -80,9 +87,8 @@ class Transaction:
 
     async def find(self, type_: type[E], id_: str, *, lock: bool = False) -> E | None:
         """Return the entity with this id or None; `lock` keeps others from changing it until the end."""
-        known = self._put.get((KIND_OF[type_], id_))
-        if known is not None:
-            return known  # type: ignore[return-value]
+        if (KIND_OF[type_], id_) in self._put:
+            return self._put[KIND_OF[type_], id_]  # type: ignore[return-value]
         suffix = " FOR UPDATE" if lock else ""
         doc = await self.connection.fetchval(
             f"SELECT doc FROM {KIND_OF[type_]} WHERE id = $1{suffix}",  # noqa: S608 - the table comes from an enum
@@ -117,6 +123,10 @@ class Transaction:
         """Note that this is what the entity is now; written by the next `journal`."""
         self._put[(KIND_OF[type(entity)], entity.id)] = entity
 
+    def remove(self, type_: type[Entity], id_: str) -> None:
+        """Note that there is no such entity any more; its past stays in the journal. Written by `journal`."""
+        self._put[(KIND_OF[type_], id_)] = None
+
     async def journal(
         self,
         *,
@@ -129,13 +139,13 @@ class Transaction:
         command_key: str = "",
         touched: Sequence[str] = (),
     ) -> int:
-        """Write everything that was put, its journal entry and its outbox row; return the entry's seq.
+        """Write everything that was put or removed, its journal entry and its outbox row; return its seq.
 
         The head of the chain stays locked until the transaction ends, so call this last. `touched` names
         further objects ("incident/ID") in whose history the entry belongs.
         """
         changes = tuple(
-            Change(kind=kind, id=id_, value=msgspec.Raw(_json.encode(value)))
+            Change(kind=kind, id=id_, value=_NULL if value is None else msgspec.Raw(_json.encode(value)))
             for (kind, id_), value in self._put.items()
         )
         head = await self.connection.fetchrow("SELECT seq, hash FROM journal_head FOR UPDATE")
@@ -183,6 +193,12 @@ class Transaction:
 
     async def _write_entities(self, seq: int, changes: Sequence[Change]) -> None:
         for change in changes:
+            if change.is_gone:
+                await self.connection.execute(
+                    f"DELETE FROM {change.kind} WHERE id = $1",  # noqa: S608 - the table comes from an enum
+                    change.id,
+                )
+                continue
             # What was not there when we looked must still not be there: else another transaction made it
             # meanwhile, and the unique key refuses ours, which is then run again.
             known = (change.kind, change.id) not in self._absent
@@ -203,7 +219,9 @@ class Transaction:
                 Change(
                     kind=kind,
                     id=id_,
-                    value=msgspec.Raw(_json.encode(value)) if is_current(value) else _NULL,
+                    value=_NULL
+                    if value is None or not is_current(value)
+                    else msgspec.Raw(_json.encode(value)),
                 )
                 for (kind, id_), value in self._put.items()
             ),

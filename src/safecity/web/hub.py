@@ -46,6 +46,8 @@ SEE: Final = {
     EntityKind.STATION: Action.SEE_UNITS,
     EntityKind.CAMERA: Action.SEE_CAMERAS,
     EntityKind.SOURCE: Action.SEE_SOURCES,
+    EntityKind.CAMERA_SETUP: Action.SEE_CAMERA_SETUP,
+    EntityKind.HOLD: Action.SEE_CAMERAS,
 }
 """What somebody must be allowed to get the entities of a kind, in a snapshot or as a change."""
 
