@@ -7,6 +7,7 @@ and `NATS_URL` put a system's own engines in place of the embedded ones.
 import os
 import tomllib
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -17,6 +18,19 @@ from safecity.errors import Configuration
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+class DetectorFamily(StrEnum):
+    """What a detector's network gives out.
+
+    NANODET, YOLOX: raw heads at strides, as these networks are exported. COLUMNS: (1, 4 + classes, boxes)
+    with centre and size. ROWS: (1, boxes, 6) finished boxes with score and class.
+    """
+
+    NANODET = "nanodet"
+    YOLOX = "yolox"
+    COLUMNS = "columns"
+    ROWS = "rows"
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +75,8 @@ class VideoSection(Section, frozen=True):
     rtsp_timeout_s: Seconds = 3.0
     detector_threads: Count = 1
     detector_confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.35
+    detector_model: str = ""
+    detector_family: DetectorFamily = DetectorFamily.NANODET
 
 
 class FusionSection(Section, frozen=True):
@@ -125,6 +141,8 @@ EXPLAIN: Mapping[str, str] = {
     "video.rtsp_timeout_s": "seconds without data after which a stream counts as stalled",
     "video.detector_threads": "processor threads of the detector",
     "video.detector_confidence": "score from which a detection counts (0 to 1)",
+    "video.detector_model": "another network: .onnx, OpenVINO .xml, or its description .toml; empty: NanoDet",
+    "video.detector_family": "what a network without description gives out: nanodet, yolox, columns, rows",
     "fusion.link_distance_m": "metres within which two reports may be the same incident",
     "fusion.link_time_s": "seconds within which two reports may be the same incident",
     "fusion.silence_factor": "missed beats of its own rhythm after which a source counts as silent",

@@ -10,21 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from safecity.model.video_rule import CLASSES, ObjectClass
-from safecity.video.detector import (
-    BINS,
-    SIDE_PX,
-    STRIDES_PX,
-    Detector,
-    _cells,
-    decode,
-    iou,
-    suppress,
-)
+from safecity.video.detector import Detections, Detector, iou, suppress
+from safecity.video.detector.classes import Classes
+from safecity.video.detector.description import COCO, SIDE_PX
+from safecity.video.detector.nanodet import centres, decode_nanodet
 
 from .conftest import CLIP_PATH
 
 REFERENCE = Path(__file__).parents[2] / ".." / "shared" / "data" / "mot" / "PETS09-S2L1-cem.txt"
 PERSON = CLASSES.index(ObjectClass.PERSON)
+STRIDES_PX, BINS = (8, 16, 32), 11
 STEP = 53
 """Frames between those that are compared: 15 of the film's 795, to be quick."""
 
@@ -84,6 +79,14 @@ def test_boxes_lie_in_the_picture_and_scores_count(detector):
 def test_a_tall_picture_and_an_empty_one(detector):
     tall = av.VideoFrame.from_ndarray(np.full((900, 300, 3), 90, dtype=np.uint8), format="bgr24")
     assert len(detector.detect(tall).scores) == 0
+
+
+def _cells(stride: int) -> np.ndarray:
+    return centres(SIDE_PX, SIDE_PX, stride)
+
+
+def decode(outputs: list[np.ndarray], levels: list[np.ndarray], confidence: float) -> Detections:
+    return decode_nanodet(outputs, levels, Classes(COCO), confidence)
 
 
 def outputs_with(level: int, cell: int, kind: int, score: float, bins: tuple[int, int, int, int]):
