@@ -181,15 +181,18 @@ async def web(at: Surroundings) -> None:
 async def simulator(at: Surroundings) -> None:
     """The simulated city: people, vehicles, sensors and cameras."""
     from safecity.city.city import City
-    from safecity.simulator.camera import CameraServer, SimulatedCamera
+    from safecity.simulator.camera import CameraClips, CameraServer, SimulatedCamera
     from safecity.simulator.camera_data import film_path
+    from safecity.simulator.camera_film import SUB_RECIPE, kept_film
     from safecity.simulator.camera_rtp import read_clip
     from safecity.simulator.room import Endpoints, MachineName, SimulatedCity
     from safecity.simulator.scenario import Scenario
 
     folder, run = at.folder, at.run
     served = msgspec.json.decode(folder.simulated_cameras_file.read_bytes(), type=list[SimulatedCamera])
-    cameras = CameraServer(served, read_clip(film_path()), at.clock)
+    sub = await asyncio.to_thread(kept_film, folder.root / "films", SUB_RECIPE)
+    clips = CameraClips(main=read_clip(film_path()), sub=read_clip(sub))
+    cameras = CameraServer(served, clips, at.clock)
     await cameras.start("127.0.0.1", run.rtsp_port)
     city = SimulatedCity(
         City.open(at.city_folder),

@@ -15,7 +15,8 @@ from safecity.clock import SystemClock
 from safecity.errors import Configuration, Invalid, NotFound
 from safecity.simulator import camera_digest
 from safecity.simulator.camera import CameraServer, Fault, SimulatedCamera
-from safecity.simulator.camera_rtp import Clip, ClipFrame, _payloads, read_clip
+from safecity.simulator.camera_payload import payloads
+from safecity.simulator.camera_rtp import Clip, frame_of, read_clip
 
 CLIP_PATH = Path(safecity.simulator.__file__).parent / "data" / "pedestrians.mp4"
 PASSWORD = "Xk3/p@ss:word"
@@ -162,7 +163,7 @@ def test_the_loop_has_continuous_time(clip):
 
 @given(st.binary(min_size=1, max_size=9000))
 def test_payloads_put_together_are_the_nal(nal: bytes):
-    parts = list(_payloads(nal))
+    parts = list(payloads(nal))
     if len(parts) == 1:
         assert parts[0] == nal
         return
@@ -185,4 +186,4 @@ def test_what_cannot_be_played_is_said(tmp_path):
     with pytest.raises(Configuration):
         read_clip(silent)
     assert "secret" not in repr(SimulatedCamera(path="/c", user="u", password="secret"))
-    assert ClipFrame((), False, 0).payloads == ()
+    assert frame_of((), is_key=False, start_ticks=0).starts == ()

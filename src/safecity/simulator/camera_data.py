@@ -15,7 +15,7 @@ import msgspec
 from safecity.model.base import Place
 from safecity.model.video import CameraSetup
 from safecity.model.video_rule import ZoneIntrusion
-from safecity.simulator.camera import SimulatedCamera
+from safecity.simulator.camera import SUB_PATH, SimulatedCamera
 from safecity.video.camera import CameraConfig
 
 
@@ -72,6 +72,7 @@ def demo_cameras(
                     id=f"cam-{number + 1}",
                     name=f"{scene.name} {number + 1}",
                     url=f"rtsp://{host}:{port}{path}",
+                    sub_url=f"rtsp://{host}:{port}{path}{SUB_PATH}",
                     place=place,
                     rules=scene.rules,
                     simulated=True,

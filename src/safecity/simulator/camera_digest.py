@@ -1,5 +1,6 @@
-"""Digest access authentication as RTSP cameras do it (RFC 2617 through RFC 2326, section 14)."""
+"""Digest and basic access authentication as RTSP cameras do it (RFC 2617 through RFC 2326, section 14)."""
 
+import base64
 import hashlib
 import hmac
 import re
@@ -10,8 +11,10 @@ REALM: Final = "camera simulator"
 _FIELD: Final = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 
-def challenge(nonce: str) -> str:
-    """Return the WWW-Authenticate value that asks for a digest over `nonce`."""
+def challenge(nonce: str, *, basic: bool = False) -> str:
+    """Return the WWW-Authenticate value that asks for a digest over `nonce`, or for a basic account."""
+    if basic:
+        return f'Basic realm="{REALM}"'
     return f'Digest realm="{REALM}", nonce="{nonce}", algorithm=MD5'
 
 
@@ -33,6 +36,12 @@ def is_authorised(header: str, method: str, nonce: str, user: str, password: str
         middle = f"{nonce}:{fields.get('nc', '')}:{fields.get('cnonce', '')}:{fields['qop']}"
     expected = _md5(f"{ha1}:{middle}:{ha2}")
     return hmac.compare_digest(expected.encode(), fields.get("response", "").encode())
+
+
+def is_basic(header: str, user: str, password: str) -> bool:
+    """Return whether the Authorization `header` holds this account (RFC 2617, section 2)."""
+    expected = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    return hmac.compare_digest(expected.encode(), header.encode())
 
 
 def _md5(text: str) -> str:
