@@ -10,6 +10,7 @@ from safecity.model.base import Noun
 from safecity.model.observation import Observation
 from safecity.model.source import Camera, CameraState, Source, Station
 from safecity.model.unit import Unit
+from safecity.operations.cameras import SWITCHED_OFF
 from safecity.operations.command import Order
 from safecity.store.database import Database
 from safecity.store.transaction import KIND_OF
@@ -47,7 +48,8 @@ class CameraReport(Noun, frozen=True):
 async def camera_state(database: Database, observation: Observation) -> bool:
     """Note what the video room says of a camera; return whether that was news.
 
-    Raises Invalid when the detail cannot be read. An unknown camera and an older report change nothing.
+    Raises Invalid when the detail cannot be read. An unknown camera, one that is switched off and an older
+    report change nothing.
     """
     try:
         report = msgspec.convert(observation.detail or {}, CameraReport)
@@ -55,7 +57,9 @@ async def camera_state(database: Database, observation: Observation) -> bool:
         raise Invalid(f"a camera report of {observation.source_id} cannot be read: {error}") from error
     async with database.writing() as tx:
         camera = await tx.find(Camera, observation.source_id, lock=True)
-        if camera is None or (camera.state_since and observation.event_time < camera.state_since):
+        if camera is None or camera.state_reason == SWITCHED_OFF:
+            return False
+        if camera.state_since and observation.event_time < camera.state_since:
             return False
         if (camera.state, camera.recording) == (report.state, report.recording):
             return False

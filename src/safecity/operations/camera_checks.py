@@ -1,0 +1,51 @@
+"""What a setup may hold beyond its types: addresses that are safe to send and keep, names, angles."""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from safecity.errors import Invalid
+from safecity.model.video import CameraSetup
+from safecity.operations.command import checked_text
+
+MAX_ADDRESS: Final = 500
+MAX_NAME: Final = 200
+MAX_SHAPES: Final = 100
+"""Rules, and masks, of one camera."""
+
+_ACCOUNT_IN_QUERY: Final = re.compile(
+    r"(?<![a-z])(user(name)?|login|pass(word|wd)?|pwd|auth)=", re.IGNORECASE
+)
+"""How cameras that take their account in the path or query spell it."""
+
+
+def checked_setup(setup: CameraSetup) -> CameraSetup:
+    """Return the setup as it is kept. Raises Invalid where it cannot be, naming the field."""
+    if not setup.name.isprintable() or len(setup.name) > MAX_NAME:
+        raise Invalid(f"'name' has at most {MAX_NAME} printable characters")
+    checked_text("name", setup.name, required=True)
+    for field in ("url", "sub_url", "onvif_url"):
+        check_address(field, getattr(setup, field))
+    if setup.onvif_url:
+        parts = urlsplit(setup.onvif_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in setup.onvif_url:
+            raise Invalid("'onvif_url' must look like http://HOST/onvif/device_service, without an account")
+    if not 0 <= setup.heading_deg < 360 or not 0 < setup.field_of_view_deg <= 360:
+        raise Invalid("'heading_deg' goes from 0 to below 360, 'field_of_view_deg' from above 0 to 360")
+    for word, named in (("rules", setup.rules), ("masks", setup.masks)):
+        if len(named) > MAX_SHAPES or any(len(n.name) > MAX_NAME or not n.name.isprintable() for n in named):
+            raise Invalid(f"'{word}' holds at most {MAX_SHAPES}, with printable names up to {MAX_NAME} long")
+    return replace(setup, name=setup.name.strip())
+
+
+def check_address(field: str, address: str) -> None:
+    """Refuse an address that cannot be sent to a camera as it is, or that holds an account.
+
+    Raises Invalid with a sentence that does not repeat the address.
+    """
+    if len(address) > MAX_ADDRESS or not address.isascii() or not address.isprintable() or " " in address:
+        raise Invalid(f"'{field}' has at most {MAX_ADDRESS} printable ASCII characters and no space")
+    if _ACCOUNT_IN_QUERY.search(address):
+        raise Invalid(f"'{field}' holds an account; take it out and give it as user and password")
