@@ -45,6 +45,7 @@ class Bench:
             self.clock,
             link=found.link,
             last_end=found.last_end,
+            outage=found.outage,
             segment_s=segment_s,
             **options,
         )
@@ -169,8 +170,9 @@ def test_a_torn_file_is_cut_entered_and_the_chain_goes_on(tmp_path, film):
     found = recover("cam", bench.folder, bench.clock)
     assert (found.repaired, found.removed, found.missing) == (1, 1, 0)
     assert not empty.exists()
-    assert found.files[-1].recovered
-    assert count_pictures(torn) == round((found.files[-1].end - found.files[-1].start).total_seconds() * 10)
+    entered = [entry for entry in index.read(bench.folder) if isinstance(entry, FileEntry)]
+    assert entered[-1].recovered
+    assert count_pictures(torn) == round((entered[-1].end - entered[-1].start).total_seconds() * 10)
     assert verify("cam", bench.folder).is_whole
     again = record_more(tmp_path, film)
     gap = next(entry for entry in again.told if isinstance(entry, GapEntry))
@@ -228,7 +230,7 @@ def test_a_disk_that_fills_inside_a_file_leaves_it_whole(tmp_path, film):
     file.descriptor = os.open("/dev/full", os.O_WRONLY)
     before = file.size
     with pytest.raises(OSError, match="No space") as raised:
-        file.write(b"x" * 100)
+        file.write([b"x" * 100])
     assert raised.value.errno == errno.ENOSPC
     assert file.size == before
     os.close(file.descriptor)

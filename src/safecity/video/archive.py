@@ -4,14 +4,14 @@ Order for each file: written, file synced, folder synced, entered in the index (
 threads only put work here; the queue is bounded by the disk itself, a job a minute and camera.
 """
 
-import errno
-import heapq
 import os
 import queue
 import shutil
 import threading
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -19,25 +19,39 @@ import msgspec
 import structlog
 
 from safecity.clock import Clock
+from safecity.model.video import Hold, RetentionPolicy
 from safecity.video import index
 from safecity.video.index import DeletedEntry, DeletionReason, Entry, FileEntry
-from safecity.video.recovery import Recovered, recover
+from safecity.video.pruning import LEAST_ENTRIES, prune
+from safecity.video.recovery import Recovered, kept, recover_on_any_disk
+from safecity.video.retention import (
+    NOTHING_HELD,
+    Holds,
+    Kept,
+    Ledger,
+    Limits,
+    Retention,
+    delete_snapshots,
+    holds_by_camera,
+    remove_empty_days,
+)
+
+__all__ = ["Archive", "ArchiveCounters", "EntryListener", "Retention"]
 
 log = structlog.get_logger()
 
 SWEEP_PERIOD_S: Final = 20.0
 """How often age and free space are looked at."""
+TIDY_PERIOD_S: Final = 300.0
+"""How often one camera's snapshots, empty folders and index are looked at, each camera in its turn."""
 RETRY_PERIOD_S: Final = 1.0
 """How long an entry waits that the disk refused."""
+PRUNE_AFTER: Final = timedelta(days=7)
+"""How long the index names a deleted file: so long the database may be away without missing its deletion."""
+ADD_WITHIN_S: Final = 300.0
+"""Repairing a camera's recordings may take so long: an index of a month, a slow disk."""
 
 EntryListener = Callable[[Entry], None]
-
-
-class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """How long recordings stay: at most `max_age_s`, and only while `min_free_bytes` of the disk are free."""
-
-    max_age_s: float = 5 * 86_400.0
-    min_free_bytes: int = 512 * 1024 * 1024
 
 
 class ArchiveCounters(msgspec.Struct):
@@ -45,7 +59,10 @@ class ArchiveCounters(msgspec.Struct):
 
     entered: int = 0
     deleted_by_age: int = 0
+    deleted_by_share: int = 0
     deleted_for_space: int = 0
+    deleted_snapshots: int = 0
+    pruned_entries: int = 0
     disk_errors: int = 0
 
 
@@ -65,12 +82,31 @@ class _Enter(msgspec.Struct, frozen=True):
     entry: Entry
 
 
+class _Add(msgspec.Struct, frozen=True):
+    camera_id: str
+    answer: "Future[Recovered]"
+
+
 class _MakeRoom(msgspec.Struct, frozen=True):
     pass
 
 
+class _Sweep(msgspec.Struct, frozen=True):
+    pass
+
+
+class _Retry(msgspec.Struct, frozen=True):
+    pass
+
+
+_Job = _Finish | _Enter | _Add | _MakeRoom | _Sweep | _Retry | None
+
+
 class Archive:
-    """The recordings of one shard: DIRECTORY/CAMERA/DAY/TIME.mp4, and DIRECTORY/CAMERA/index.jsonl."""
+    """The recordings of one shard: DIRECTORY/CAMERA/DAY/TIME.mp4, and DIRECTORY/CAMERA/index.jsonl.
+
+    Cameras come and go, and policies and holds change, while it runs; those calls come from any thread.
+    """
 
     def __init__(
         self,
@@ -80,49 +116,83 @@ class Archive:
         on_entry: EntryListener,
         *,
         free_bytes: Callable[[Path], int] = free_bytes_of,
+        prune_after: timedelta = PRUNE_AFTER,
+        prune_least: int = LEAST_ENTRIES,
+        tidy_period_s: float = TIDY_PERIOD_S,
     ) -> None:
-        """Prepare; `open_camera` for each camera, then `start`. `on_entry` runs in the archive's thread."""
+        """Prepare; nothing runs before `start`. `on_entry` runs in the archive's thread."""
         self.counters = ArchiveCounters()
         self._directory = directory
         self._retention = retention
         self._clock = clock
         self._on_entry = on_entry
         self._free_bytes = free_bytes
-        self._jobs: queue.SimpleQueue[_Finish | _Enter | _MakeRoom | None] = queue.SimpleQueue()
-        self._oldest: list[tuple[datetime, str, str, datetime, int]] = []
-        self._refused: list[_Enter] = []
+        self._prune_after = prune_after
+        self._prune_least = prune_least
+        self._tidy_period_s = tidy_period_s
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._ledgers: dict[str, Ledger] = {}
+        self._policies: dict[str, RetentionPolicy] = {}
+        self._holds: dict[str, Holds] = {}
+        self._turn: deque[str] = deque()
+        self._refused: deque[_Enter] = deque()
+        self._exhausted = False
         self._thread = threading.Thread(target=self._run, name="archive", daemon=True)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the disk is full and everything on it is held: then nothing more can be recorded."""
+        return self._exhausted
 
     def folder(self, camera_id: str) -> Path:
         """Return where the recordings of a camera are."""
         return self._directory / camera_id
 
     def open_camera(self, camera_id: str) -> Recovered:
-        """Repair and take over a camera's recordings. Called before `start`.
+        """Repair and take over a camera's recordings; the same as `add_camera` with the default policy."""
+        return self.add_camera(camera_id, RetentionPolicy())
+
+    def add_camera(self, camera_id: str, policy: RetentionPolicy) -> Recovered:
+        """Repair and take over a camera's recordings, before `start` or while running; set holds before.
 
         On a full disk the camera's oldest recordings go until there is room for the repair. Raises OSError
-        when the disk refuses for another reason, or nothing is left to delete.
+        when the disk refuses for another reason, or nothing is left that may be deleted. It waits for the
+        disk: call it where that is allowed to last.
         """
-        while True:
-            try:
-                found = recover(camera_id, self.folder(camera_id), self._clock)
-                break
-            except OSError as error:
-                if error.errno != errno.ENOSPC or not self._delete_unentered(camera_id):
-                    raise
-        for entry in found.files:
-            self._keep(entry)
+        self._policies = {**self._policies, camera_id: policy}
+        if self._thread.ident is None:
+            return self._take_over(camera_id)
+        # Only one thread writes indexes, and what the camera recorded before must be entered first.
+        answer: Future[Recovered] = Future()
+        self._jobs.put(_Add(camera_id, answer))
+        return answer.result(ADD_WITHIN_S)
+
+    def _take_over(self, camera_id: str) -> Recovered:
+        found, given_up = recover_on_any_disk(
+            camera_id, self.folder(camera_id), self._clock, self._held(camera_id)
+        )
+        self.counters.deleted_for_space += given_up
+        self._ledgers[camera_id] = Ledger(found.files)
+        if camera_id not in self._turn:
+            self._turn.append(camera_id)
         return found
 
-    def _delete_unentered(self, camera_id: str) -> bool:
-        """Delete a camera's oldest file, whose tombstone the repair writes; return whether there was one."""
-        oldest = min(self.folder(camera_id).glob("*/*.mp4"), default=None)
-        if oldest is None:
-            return False
-        log.warning("the oldest recording goes: the disk is full", camera=camera_id, file=oldest.name)
-        oldest.unlink(missing_ok=True)
-        self.counters.deleted_for_space += 1
-        return True
+    def remove_camera(self, camera_id: str) -> None:
+        """Know that a camera records no more; what it recorded is kept by its policy all the same.
+
+        Its recorder must have ended. The camera may be added again.
+        """
+        self._jobs.put(_Sweep())
+
+    def set_policy(self, camera_id: str, policy: RetentionPolicy) -> None:
+        """Keep a camera's recordings as `policy` says, from now on."""
+        self._policies = {**self._policies, camera_id: policy}
+        self._jobs.put(_Sweep())
+
+    def set_holds(self, holds: Iterable[Hold]) -> None:
+        """Never delete what these hold (all of them, each time); what no hold covers may go again."""
+        self._holds = holds_by_camera(holds)
+        self._jobs.put(_Sweep())
 
     def start(self) -> None:
         """Begin to work."""
@@ -150,30 +220,40 @@ class Archive:
 
     def _run(self) -> None:
         next_sweep_s = self._clock.monotonic_s()
-        ended = False
-        while not ended:
-            job: _Finish | _Enter | _MakeRoom | None = None
+        next_tidy_s = next_sweep_s + self._tidy_period_s
+        job: _Job = _Retry()
+        while job is not None:
             try:
                 job = self._jobs.get(timeout=RETRY_PERIOD_S)
-                ended = job is None
             except queue.Empty:
-                pass
+                job = _Retry()
             try:
                 self._do(job)
-                if self._clock.monotonic_s() >= next_sweep_s:
-                    next_sweep_s = self._clock.monotonic_s() + SWEEP_PERIOD_S
+                now_s = self._clock.monotonic_s()
+                if now_s >= next_sweep_s:
+                    next_sweep_s = now_s + SWEEP_PERIOD_S
                     self._sweep()
+                if now_s >= next_tidy_s:
+                    next_tidy_s = now_s + self._tidy_period_s
+                    self._tidy()
             except Exception:
                 # A defect met in one job must not leave the files after it unsynced.
                 log.exception("the archive failed in our own code")
 
-    def _do(self, job: _Finish | _Enter | _MakeRoom | None) -> None:
+    def _do(self, job: _Job) -> None:
         match job:
-            case None:
+            case None | _Retry():
                 self._retry()
             case _MakeRoom():
                 # The disk said it is full: one file goes even when its free space looks sufficient (quotas).
                 self._sweep(at_least_bytes=1)
+            case _Sweep():
+                self._sweep()
+            case _Add(camera_id, answer):
+                try:
+                    answer.set_result(self._take_over(camera_id))
+                except Exception as error:
+                    answer.set_exception(error)
             case _Finish(folder, descriptor, entry):
                 self._sync(folder, descriptor, entry)
                 self._enter(_Enter(folder, entry))
@@ -196,7 +276,7 @@ class Archive:
         """
         self._refused.append(job)
         if isinstance(job.entry, FileEntry):
-            self._keep(job.entry)
+            self._ledgers.setdefault(job.entry.camera_id, Ledger()).add(kept(job.entry))
         self._retry()
 
     def _retry(self) -> None:
@@ -207,7 +287,7 @@ class Archive:
             except OSError as error:
                 self._refuse("index", error)
                 return
-            self._refused.pop(0)
+            self._refused.popleft()
             self.counters.entered += 1
             self._on_entry(job.entry)
 
@@ -215,36 +295,93 @@ class Archive:
         self.counters.disk_errors += 1
         log.error("the disk refuses the archive", what=what, error=os.strerror(error.errno or 0))
 
-    def _keep(self, entry: FileEntry) -> None:
-        heapq.heappush(self._oldest, (entry.start, entry.camera_id, entry.path, entry.end, entry.size_bytes))
+    def _limits(self, camera_id: str) -> Limits:
+        return Limits.of(self._policies.get(camera_id, RetentionPolicy()), self._retention)
+
+    def _held(self, camera_id: str) -> Holds:
+        return self._holds.get(camera_id, NOTHING_HELD)
 
     def _sweep(self, at_least_bytes: int = 0) -> None:
-        """Delete what is too old; then the oldest of all cameras while the disk has too little room."""
-        limit = self._clock.now() - timedelta(seconds=self._retention.max_age_s)
-        while self._oldest and self._oldest[0][3] < limit:
-            self._delete(DeletionReason.AGE)
-            self.counters.deleted_by_age += 1
+        """Delete what is beyond a camera's limits; then the oldest of all while the disk has little room."""
+        for camera_id, ledger in self._ledgers.items():
+            self._expire(camera_id, ledger)
         try:
             missing = max(at_least_bytes, self._retention.min_free_bytes - self._free_bytes(self._directory))
         except OSError as error:
             self._refuse("free space", error)
             return
-        while missing > 0 and self._oldest:
-            missing -= self._delete(DeletionReason.SPACE)
+        while missing > 0:
+            found = self._oldest()
+            if found is None:
+                break
+            log.warning("the oldest recording goes: the disk is full", camera=found[0], file=found[1].path)
+            self._delete(*found, DeletionReason.SPACE)
             self.counters.deleted_for_space += 1
+            missing -= found[1].size_bytes
+        self._judge(missing)
 
-    def _delete(self, reason: DeletionReason) -> int:
-        """Delete the oldest recording, its tombstone first; return its bytes."""
-        _, camera_id, path, _, size = heapq.heappop(self._oldest)
+    def _expire(self, camera_id: str, ledger: Ledger) -> None:
+        limits, holds = self._limits(camera_id), self._held(camera_id)
+        for file in ledger.expired(self._clock.now().timestamp() - limits.max_age_s, holds):
+            self._delete(camera_id, file, DeletionReason.AGE)
+            self.counters.deleted_by_age += 1
+        while limits.max_bytes is not None and ledger.total_bytes > limits.max_bytes:
+            oldest = ledger.oldest(holds)
+            if oldest is None:
+                break
+            self._delete(camera_id, oldest, DeletionReason.SHARE)
+            self.counters.deleted_by_share += 1
+
+    def _oldest(self) -> tuple[str, Kept] | None:
+        """Return the oldest recording of all cameras that isn't held, with its camera."""
+        found = [
+            (camera_id, file)
+            for camera_id, ledger in self._ledgers.items()
+            if (file := ledger.oldest(self._held(camera_id))) is not None
+        ]
+        return min(found, key=lambda one: one[1].start_s, default=None)
+
+    def _judge(self, missing: int) -> None:
+        """Know whether all that is left is held: then recording stops, loudly; nothing held is deleted."""
+        exhausted = missing > 0 and any(len(ledger) for ledger in self._ledgers.values())
+        if exhausted and not self._exhausted:
+            log.error(
+                "recording stops: the disk is full and everything on it is held",
+                missing_bytes=missing,
+                what_to_do="release holds, or give the recordings a larger disk",
+            )
+        elif self._exhausted and not exhausted:
+            log.warning("the disk has room again for recordings")
+        self._exhausted = exhausted
+
+    def _delete(self, camera_id: str, file: Kept, reason: DeletionReason) -> None:
+        """Delete a recording, its tombstone first."""
+        self._ledgers[camera_id].remove(file)
         folder = self.folder(camera_id)
-        if reason is DeletionReason.SPACE:
-            log.warning("the oldest recording goes: the disk is full", camera=camera_id, file=path)
-        entry = DeletedEntry(camera_id=camera_id, path=path, at=self._clock.now(), reason=reason)
+        entry = DeletedEntry(camera_id=camera_id, path=file.path, at=self._clock.now(), reason=reason)
         # A full disk may refuse the tombstone; it then follows as soon as the deletion has made room.
         self._enter(_Enter(folder, entry))
         try:
-            (folder / path).unlink(missing_ok=True)
+            (folder / file.path).unlink(missing_ok=True)
         except OSError as error:
             self._refuse("delete", error)
         self._retry()
-        return size
+
+    def _tidy(self) -> None:
+        """Look at one camera's snapshots, empty folders and old entries; the next time at the next one's."""
+        if not self._turn:
+            return
+        camera_id = self._turn[0]
+        self._turn.rotate(-1)
+        folder, now = self.folder(camera_id), self._clock.now()
+        too_old = now - timedelta(seconds=self._limits(camera_id).max_age_s)
+        try:
+            self.counters.deleted_snapshots += delete_snapshots(folder, too_old, self._held(camera_id))
+            remove_empty_days(folder, now)
+            pruned = prune(camera_id, folder, now - self._prune_after, now, self._prune_least)
+        except OSError as error:
+            self._refuse("tidy", error)
+            return
+        if pruned is not None:
+            self.counters.pruned_entries += pruned.entries
+            self._on_entry(pruned)

@@ -22,6 +22,9 @@ _DEFAULT_BASE_IS_MOOF: Final = 0x020000
 _TRUN_FLAGS: Final = 0x01000F01
 """Version 1; data offset, and for each sample its duration, size, flags and composition offset."""
 
+_LAYOUT: Final = ("ftyp", "moov", "moof", "mdat")
+"""How every file of ours begins."""
+
 
 class Box(NamedTuple):
     """A top-level box of a file: its four-letter name and where it lies, in bytes."""
@@ -53,6 +56,12 @@ def fragment(sequence: int, start_ticks: int, packets: Sequence[VideoPacket], en
 
     end_ticks: decoding time of the packet after the last one, on the packets' own timeline.
     """
+    head = fragment_head(sequence, start_ticks, packets, end_ticks)
+    return b"".join([head, *[packet.sample for packet in packets]])
+
+
+def fragment_head(sequence: int, start_ticks: int, packets: Sequence[VideoPacket], end_ticks: int) -> bytes:
+    """Return what comes before the samples in a `fragment` of the same arguments."""
     ends = [packet.ticks for packet in packets[1:]] + [end_ticks]
     table = b"".join(
         _ENTRY.pack(
@@ -66,7 +75,7 @@ def fragment(sequence: int, start_ticks: int, packets: Sequence[VideoPacket], en
     trun_size = _TRUN.size + len(table)
     traf_size = 8 + _TFHD.size + _TFDT.size + trun_size
     moof_size = 8 + _MFHD.size + traf_size
-    data = b"".join([packet.sample for packet in packets])
+    data_size = sum([len(packet.sample) for packet in packets])
     return b"".join(
         (
             struct.pack(">I4s", moof_size, b"moof"),
@@ -76,8 +85,7 @@ def fragment(sequence: int, start_ticks: int, packets: Sequence[VideoPacket], en
             _TFDT.pack(_TFDT.size, b"tfdt", 0x01000000, start_ticks),
             _TRUN.pack(trun_size, b"trun", _TRUN_FLAGS, len(packets), moof_size + 8),
             table,
-            struct.pack(">I4s", 8 + len(data), b"mdat"),
-            data,
+            struct.pack(">I4s", 8 + data_size, b"mdat"),
         )
     )
 
@@ -92,6 +100,28 @@ def boxes(data: bytes | mmap.mmap) -> Iterator[Box]:
             return
         yield Box(name.decode("ascii"), position, size)
         position += size
+
+
+def codec_of(init: bytes) -> str:
+    """Return the codec, as FFmpeg names it, of a header (ISO/IEC 14496-15, sections 5.4.2 and 8.4.1)."""
+    return "hevc" if b"hvcC" in init else "h264"
+
+
+def is_beginning(path: Path) -> bool:
+    """Return whether a file is what a killed recorder leaves before its first fragment is whole.
+
+    That is nothing, or a header with at most a torn fragment. Raises OSError when it cannot be read.
+    """
+    if path.stat().st_size == 0:
+        return True
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        whole = list(boxes(data))
+        names = [box.name for box in whole]
+        end = whole[-1].offset + whole[-1].size if whole else 0
+        torn = data[end + 4 : end + 8]
+    if len(names) >= len(_LAYOUT) or tuple(names) != _LAYOUT[: len(names)]:
+        return False
+    return _LAYOUT[len(names)].encode().startswith(torn)
 
 
 def scan(path: Path) -> Scan:

@@ -4,14 +4,10 @@ It runs in the stream's own thread and waits for nothing but the kernel taking t
 the disk for sure (fsync) and be entered in the index is handed to the `Archive`.
 """
 
-import contextlib
-import errno
-import hashlib
 import os
 import zlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -20,30 +16,38 @@ import structlog
 
 from safecity.clock import Clock
 from safecity.video.bitstream import TICKS_PER_S, StreamInfo, VideoPacket
-from safecity.video.fmp4 import fragment
-from safecity.video.index import Entry, FileEntry, FragmentEntry, GapEntry, next_link, write_all
+from safecity.video.fmp4 import fragment_head
+from safecity.video.index import Entry, FileEntry, GapEntry, OutageEntry
+from safecity.video.naming import EPOCH, name_of
+from safecity.video.segment import Segment, StorageState, storage_state
 
 log = structlog.get_logger()
 
 FRAGMENT_LIMIT_TICKS: Final = 2 * TICKS_PER_S
 """What a kill may cost at most, also when a camera sends keyframes seldom."""
+FRAGMENT_LIMIT_BYTES: Final = 4 * 1024 * 1024
+"""What waits in memory at most: a 4K stream of 60 Mbit/s is written twice a second."""
 RETRY_AFTER_S: Final = 5.0
 """How long a disk that refused is left alone."""
+HOLE_TICKS: Final = 3 * TICKS_PER_S // 2
+"""A stream without a picture for so long has a gap there, though its connection held (as a stall does)."""
+CLOCK_AHEAD_US: Final = 2_000_000
+CLOCK_BACK_US: Final = 15_000_000
+"""A stream that moves so much against our clock shows that the clock was set. Backwards there is more room:
+what came late in the burst at its beginning is put right by what comes in time (`timeline.LAG_LIMIT_S`)."""
+SEAM_US: Final = 200_000
+"""Two files that follow each other in the stream and differ less by our clock meet at one moment."""
+NAMES_TRIED: Final = 50
+"""Our clock, set back, may meet old names; the next free millisecond is as good."""
 
-
-class StorageState(StrEnum):
-    """Whether the disk takes recordings."""
-
-    OK = "ok"
-    FULL = "full"
-    FAILING = "failing"
-
-
-_STORAGE_WORDS: Final = {
+STORAGE_WORDS: Final = {
     StorageState.OK: "",
     StorageState.FULL: "the disk is full",
+    StorageState.HELD: "the disk is full and everything on it that may be deleted is held",
     StorageState.FAILING: "the disk refuses recordings",
 }
+NO_PICTURE: Final = "no picture came"
+CLOCK_SET: Final = "this machine's clock was set forward"
 
 
 class RecorderCounters(msgspec.Struct):
@@ -59,6 +63,11 @@ class RecorderCounters(msgspec.Struct):
 
 class Shelf(Protocol):
     """Who makes finished files last."""
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the disk is full of what must not be deleted: then nothing more is recorded."""
+        ...
 
     def finish(self, folder: Path, descriptor: int, entry: FileEntry) -> None:
         """Sync and close the file behind `descriptor`, then enter it."""
@@ -94,13 +103,14 @@ class Recorder:
         *,
         link: bytes,
         last_end: datetime | None = None,
+        outage: OutageEntry | None = None,
         segment_s: float = 60.0,
         open_file: OpenFile = open_new,
     ) -> None:
-        """Continue the recordings in `folder`.
+        """Continue the recordings in `folder`, with what `Archive.open_camera` found.
 
-        link: the chain's link after the last entered file. last_end: when that file ended; the time until the
-        first packet then becomes a gap.
+        link: the chain's link after the last entered file. last_end: when that file ended. outage: the time
+        without recording that lasts since then; it ends, as a gap, with the first packet.
         """
         self.camera_id = camera_id
         self.counters = RecorderCounters()
@@ -115,11 +125,13 @@ class Recorder:
         share = zlib.crc32(camera_id.encode()) / 2**32
         self._limit_ticks = round(self._segment_ticks * (0.5 + 0.5 * share))
         self._info: StreamInfo | None = None
-        self._file: _OpenFile | None = None
+        self._file: Segment | None = None
         self._pending: list[VideoPacket] = []
-        self._gap_start = last_end
-        self._gap_reason = "the program was not running" if last_end else ""
-        self._last_end_s: float | None = None
+        self._pending_bytes = 0
+        self._next_ticks = 0
+        self._outage = outage
+        self._last_end = last_end
+        self._last_end_ticks: int | None = None
         self._retry_s = 0.0
 
     @property
@@ -128,9 +140,15 @@ class Recorder:
         return self._file is not None
 
     @property
+    def recording_since(self) -> datetime | None:
+        """Return when the file began that is being written and not yet in the index, None without one."""
+        file = self._file
+        return None if file is None else _moment(file.offset_us, file.first_ticks)
+
+    @property
     def storage_reason(self) -> str:
         """Return why the disk takes nothing now, or an empty text."""
-        return _STORAGE_WORDS[self.storage]
+        return STORAGE_WORDS[self.storage]
 
     def begin(self, info: StreamInfo) -> None:
         """Record `info` from the next keyframe on, in a file of its own."""
@@ -139,162 +157,201 @@ class Recorder:
 
     def add(self, packet: VideoPacket) -> None:
         """Take the next packet; write when a fragment is whole."""
-        if packet.is_key and self._is_due(packet):
-            self._close(packet.ticks)
-        if self._file is None and not (packet.is_key and self._open(packet)):
-            self.counters.lost_packets += 1
-            return
-        if self._pending and (packet.is_key or self._spans_limit(packet)):
+        if self._pending and (packet.is_key or self._is_enough(packet)):
             self._flush(packet.ticks)
-            if self._file is None:
-                self.counters.lost_packets += 1
-                return
+        if packet.is_key and self._is_due(packet):
+            self._close()
+        if self._file is None and not (packet.is_key and self._open(packet)):
+            self._lose(packet)
+            return
         self._pending.append(packet)
-        self._last_end_s = packet.time_s + packet.duration_ticks / TICKS_PER_S
+        self._pending_bytes += len(packet.sample)
+        self._next_ticks = packet.ticks + packet.duration_ticks
+        if self._file is not None:
+            self._file.place(packet)
 
     def end(self, reason: str) -> None:
         """Close the file; the time until the next packet is a gap for `reason`."""
         self._close()
         self._info = None
-        self._begin_gap(reason)
+        if self._last_end is not None:
+            self._begin_outage(self._last_end, reason)
 
-    def _spans_limit(self, packet: VideoPacket) -> bool:
-        return packet.ticks - self._pending[0].ticks >= FRAGMENT_LIMIT_TICKS
+    def _is_enough(self, packet: VideoPacket) -> bool:
+        """Return whether what is pending is written now: it is long, or large, or a hole follows."""
+        return (
+            packet.ticks - self._pending[0].ticks >= FRAGMENT_LIMIT_TICKS
+            or self._pending_bytes >= FRAGMENT_LIMIT_BYTES
+            or packet.ticks - self._next_ticks >= HOLE_TICKS
+        )
 
     def _is_due(self, packet: VideoPacket) -> bool:
-        return self._file is not None and packet.ticks - self._file.first_ticks >= self._limit_ticks
+        """Return whether `packet` begins a new file: for its length, our clock that was set, or the disk."""
+        file = self._file
+        if file is None:
+            return False
+        return (
+            packet.ticks - file.first_ticks >= self._limit_ticks
+            or _is_clock_set(offset_us(packet) - file.offset_us)
+            or self._shelf.is_exhausted
+        )
 
     def _open(self, packet: VideoPacket) -> bool:
         if self._info is None or self._clock.monotonic_s() < self._retry_s:
             return False
-        start = datetime.fromtimestamp(packet.time_s, UTC)
-        path = self._folder / f"{start:%Y-%m-%d}" / f"{start:%H%M%S}.{start.microsecond // 1000:03d}Z.mp4"
+        if self._shelf.is_exhausted:
+            self._refuse(StorageState.HELD, packet, "")
+            return False
         try:
-            descriptor = self._open_file(path)
-        except FileExistsError:
-            # Our clock was set back on to an old file's very millisecond; the next keyframe gets a name.
-            return False
+            file = self._create(packet, self._info)
         except OSError as error:
-            self._disk_refused(error)
+            self._disk_refused(error, packet)
             return False
-        self._file = _OpenFile(path, descriptor, packet.ticks, self._link)
-        try:
-            self._file.write(self._info.init)
-        except OSError as error:
-            self._disk_refused(error)
-            return False
+        self._file = file
         self.storage = StorageState.OK
         self.counters.files += 1
-        self._end_gap(start)
+        self._end_outage(_moment(file.offset_us, file.first_ticks))
         return True
 
-    def _flush(self, end_ticks: int) -> None:
-        if self._file is None or not self._pending:
-            return
-        file, packets = self._file, self._pending
-        data = fragment(len(file.entries), packets[0].ticks - file.first_ticks, packets, end_ticks)
-        self._pending = []
+    def _create(self, packet: VideoPacket, info: StreamInfo) -> Segment:
+        """Return a new file that begins with `packet`. Raises OSError."""
+        millis = round(packet.time_s * 1000)
+        for tried in range(NAMES_TRIED):
+            path = self._folder / name_of(millis + tried)
+            try:
+                descriptor = self._open_file(path)
+                break
+            except FileExistsError:
+                if tried == NAMES_TRIED - 1:
+                    raise
+        file = Segment(path, descriptor, packet, self._link, info.codec)
         try:
-            file.write(data)
+            file.write([info.init])
+        except OSError:
+            file.discard()
+            raise
+        self._join(file)
+        return file
+
+    def _join(self, file: Segment) -> None:
+        """Let a file that follows the last one in the stream follow it in time, to the microsecond.
+
+        When our clock was set forward in between, that time was never recorded: it becomes a gap.
+        """
+        if self._last_end is None or self._last_end_ticks != file.first_ticks:
+            return
+        before_us = _offset_of(self._last_end, file.first_ticks)
+        if abs(file.offset_us - before_us) < SEAM_US:
+            file.offset_us = before_us
+        elif file.offset_us - before_us >= CLOCK_AHEAD_US:
+            self._begin_outage(self._last_end, CLOCK_SET)
+
+    def _flush(self, end_ticks: int) -> None:
+        """Write what is pending; the next packet is at `end_ticks`, perhaps behind a hole."""
+        file, packets = self._file, self._pending
+        if file is None or not packets:
+            return
+        hole = end_ticks - self._next_ticks >= HOLE_TICKS
+        until = self._next_ticks if hole else end_ticks
+        head = fragment_head(len(file.entries), packets[0].ticks - file.first_ticks, packets, until)
+        self._pending, self._pending_bytes = [], 0
+        try:
+            written = file.write([head, *[packet.sample for packet in packets]])
         except OSError as error:
             self.counters.lost_packets += len(packets)
-            self._last_end_s = packets[0].time_s
-            self._disk_refused(error)
+            self._disk_refused(error, packets[0])
             return
-        file.end_ticks = end_ticks
+        file.end_ticks = until
         self.counters.fragments += 1
-        self.counters.octets += len(data)
+        self.counters.octets += written
+        if hole:
+            self._note_hole(file, until, end_ticks)
 
-    def _close(self, end_ticks: int | None = None) -> None:
-        """Write what is pending and hand the file over; `end_ticks` is where the next one begins."""
+    def _note_hole(self, file: Segment, start_ticks: int, end_ticks: int) -> None:
+        start = _moment(file.offset_us, start_ticks)
+        self._begin_outage(start, NO_PICTURE)
+        self._end_outage(_moment(file.offset_us, end_ticks))
+
+    def _close(self) -> None:
+        """Write what is pending and hand the file over."""
         if self._pending:
-            last = self._pending[-1]
-            self._flush(end_ticks if end_ticks is not None else last.ticks + last.duration_ticks)
+            self._flush(self._next_ticks)
         if self._file is not None:
             self._hand_over(self._file)
 
-    def _hand_over(self, file: "_OpenFile") -> None:
+    def _hand_over(self, file: Segment) -> None:
         self._file = None
         self._limit_ticks = self._segment_ticks
-        if len(file.entries) < 2 or self._last_end_s is None:
+        if len(file.entries) < 2:
             # A header without pictures is no recording.
-            os.close(file.descriptor)
-            file.path.unlink(missing_ok=True)
+            file.discard()
             return
-        end = datetime.fromtimestamp(self._last_end_s, UTC)
         entry = FileEntry(
             camera_id=self.camera_id,
             path=str(file.path.relative_to(self._folder)),
-            # Counted back from the end: the first packets of a connection often come late, in one burst.
-            start=end - timedelta(seconds=(file.end_ticks - file.first_ticks) / TICKS_PER_S),
-            end=end,
+            start=_moment(file.offset_us, file.first_ticks),
+            end=_moment(file.offset_us, file.end_ticks),
             size_bytes=file.size,
             fragments=tuple(file.entries),
             chain_before=self._link.hex(),
             chain_after=file.link.hex(),
+            codec=file.codec,
         )
         self._link = file.link
+        self._last_end, self._last_end_ticks = entry.end, file.end_ticks
         self._shelf.finish(self._folder, file.descriptor, entry)
 
-    def _disk_refused(self, error: OSError) -> None:
-        """Give the file up where it is still whole, say so once, and let the archive make room."""
+    def _disk_refused(self, error: OSError, packet: VideoPacket) -> None:
         state = storage_state(error)
-        reason = _STORAGE_WORDS[state]
         self.counters.disk_errors += 1
-        if state is not self.storage:
-            log.error(
-                "recording stopped", camera=self.camera_id, reason=reason, error=os.strerror(error.errno or 0)
-            )
-        self.storage = state
-        self._retry_s = self._clock.monotonic_s() + RETRY_AFTER_S
-        self._pending = []
-        if self._file is not None:
-            self._hand_over(self._file)
-        self._begin_gap(reason)
+        self._refuse(state, packet, os.strerror(error.errno or 0))
         if state is StorageState.FULL:
             self._shelf.make_room()
 
-    def _begin_gap(self, reason: str) -> None:
-        if self._gap_start is None and self._last_end_s is not None:
-            self._gap_start = datetime.fromtimestamp(self._last_end_s, UTC)
-            self._gap_reason = reason
+    def _refuse(self, state: StorageState, packet: VideoPacket, error: str) -> None:
+        """Give the file up where it is still whole, and say once why; `packet` is the first that is lost."""
+        reason = STORAGE_WORDS[state]
+        if state is not self.storage:
+            log.error("recording stopped", camera=self.camera_id, reason=reason, error=error)
+        self.storage = state
+        self._retry_s = self._clock.monotonic_s() + RETRY_AFTER_S
+        self._pending, self._pending_bytes = [], 0
+        if self._file is not None:
+            self._hand_over(self._file)
+        self._begin_outage(_moment(offset_us(packet), packet.ticks), reason)
 
-    def _end_gap(self, end: datetime) -> None:
-        if self._gap_start is None:
+    def _lose(self, packet: VideoPacket) -> None:
+        self.counters.lost_packets += 1
+        self._next_ticks = packet.ticks + packet.duration_ticks
+
+    def _begin_outage(self, start: datetime, reason: str) -> None:
+        if self._outage is None:
+            self._outage = OutageEntry(camera_id=self.camera_id, start=start, reason=reason)
+            self._shelf.enter(self._folder, self._outage)
+
+    def _end_outage(self, end: datetime) -> None:
+        if self._outage is None:
             return
-        start, self._gap_start = self._gap_start, None
+        outage, self._outage = self._outage, None
         self.counters.gaps += 1
-        entry = GapEntry(camera_id=self.camera_id, start=start, end=max(start, end), reason=self._gap_reason)
-        self._shelf.enter(self._folder, entry)
+        gap = GapEntry(
+            camera_id=self.camera_id, start=outage.start, end=max(outage.start, end), reason=outage.reason
+        )
+        self._shelf.enter(self._folder, gap)
 
 
-class _OpenFile:
-    """The file being written: what is whole in it, and the chain up to there."""
-
-    def __init__(self, path: Path, descriptor: int, first_ticks: int, link: bytes) -> None:
-        self.path = path
-        self.descriptor = descriptor
-        self.first_ticks = first_ticks
-        self.end_ticks = first_ticks
-        self.link = link
-        self.size = 0
-        self.entries: list[FragmentEntry] = []
-
-    def write(self, data: bytes) -> None:
-        """Write `data` as one piece. Raises OSError and leaves the file as it was before."""
-        try:
-            write_all(self.descriptor, data)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self.descriptor, self.size)
-                os.lseek(self.descriptor, self.size, os.SEEK_SET)
-            raise
-        digest = hashlib.sha256(data).digest()
-        self.entries.append(FragmentEntry(self.size, len(data), digest.hex()))
-        self.link = next_link(self.link, digest)
-        self.size += len(data)
+def offset_us(packet: VideoPacket) -> int:
+    """Return our clock's time at tick 0 of the packet's timeline, in microseconds since 1970 UTC."""
+    return round(packet.time_s * 1e6) - packet.ticks * 1_000_000 // TICKS_PER_S
 
 
-def storage_state(error: OSError) -> StorageState:
-    """Return what an error of the disk means for recording."""
-    return StorageState.FULL if error.errno in {errno.ENOSPC, errno.EDQUOT} else StorageState.FAILING
+def _offset_of(moment: datetime, ticks: int) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1) - ticks * 1_000_000 // TICKS_PER_S
+
+
+def _moment(offset_us: int, ticks: int) -> datetime:
+    return EPOCH + timedelta(microseconds=offset_us + ticks * 1_000_000 // TICKS_PER_S)
+
+
+def _is_clock_set(moved_us: int) -> bool:
+    return moved_us >= CLOCK_AHEAD_US or moved_us <= -CLOCK_BACK_US
