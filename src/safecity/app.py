@@ -40,6 +40,9 @@ PROBE_EVERY_S: Final = 5.0
 REFUSED_LIMIT: Final = 3
 """So many probes in a row must fail before the bus is started anew; a restart of its own takes less."""
 
+SEEDED: Final = "cameras are setups"
+"""What preparation and seeding make, in a word: another one makes an older folder be prepared again."""
+
 ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 """Many processes share few cores: no library starts a pool of threads or heaps for itself."""
 
@@ -198,7 +201,7 @@ def _fingerprint(settings: Settings, run: RunFile) -> str:
     """Name everything that `prepare` depends on, so that it is done again only when that changed."""
     info = Path(settings.city) / "city.json" if settings.city else None
     changed_ns = info.stat().st_mtime_ns if info is not None and info.exists() else 0
-    parts = (__version__, settings.city, changed_ns, settings.simulator, run.simulated, run.rtsp_port)
+    parts = (__version__, settings.city, changed_ns, settings.simulator, run.simulated, SEEDED)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from safecity.access.policy import Role
+from safecity.access.sealed import KeyRing
 from safecity.bus.engine import INTERNAL_USER, DeviceLogin, write_secret
 from safecity.config import Settings, load
 from safecity.errors import Configuration, StorageFull
@@ -128,9 +129,18 @@ class Folder:
         return self.secrets / "devices.json"
 
     @property
-    def cameras_file(self) -> Path:
-        """Addresses and logins of cameras."""
+    def former_cameras_file(self) -> Path:
+        """Addresses and logins of cameras in the open, as versions before camera setups kept them."""
         return self.secrets / "cameras.json"
+
+    @property
+    def camera_keys(self) -> KeyRing:
+        """The keys to the cameras' accounts."""
+        return KeyRing(self.secrets / "camera-key")
+
+    def roster_file(self, shard: int) -> Path:
+        """What a video process was last told, for a start without PostgreSQL."""
+        return self.secrets / f"roster-{shard}.json"
 
     @property
     def scenario_file(self) -> Path:

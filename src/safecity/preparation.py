@@ -4,21 +4,19 @@ import sys
 from pathlib import Path
 
 import msgspec
-from msgspec.structs import replace
 
 from safecity.bus.engine import DeviceLogin, new_secret
 from safecity.city import City
-from safecity.deployment import Folder, RunFile, city_folder, settings_of
+from safecity.deployment import Folder, city_folder, settings_of
 from safecity.errors import SafeCityError
-from safecity.simulator.camera_data import demo_cameras
 from safecity.simulator.scenario import Scenario, build_scenario
+from safecity.simulator.setups import camera_setups
 
 DEMO_MAP = Path(__file__).parent / "simulator" / "data" / "neubrandenburg.osm.pbf"
-CAMERA_USER = "viewer"
 
 
 def prepare(folder: Folder) -> None:
-    """Import the demo's city when there is none yet; write the simulated city, its logins and its cameras."""
+    """Import the demo's city when there is none yet; write the simulated city, its logins, its cameras."""
     run = folder.read_run()
     where = city_folder(folder, run)
     city = _open_or_import(where, demo=where == folder.demo_city)
@@ -27,7 +25,7 @@ def prepare(folder: Folder) -> None:
     scenario = build_scenario(city, settings_of(run).simulator)
     folder.scenario_file.write_bytes(msgspec.json.encode(scenario))
     _write_devices(folder, scenario)
-    _write_cameras(folder, run, scenario)
+    _write_cameras(folder, scenario)
 
 
 def _tell(words: str) -> None:
@@ -53,26 +51,7 @@ def _write_devices(folder: Folder, scenario: Scenario) -> None:
     folder.write_private(folder.devices_file, msgspec.json.encode(logins + others))
 
 
-def _write_cameras(folder: Folder, run: RunFile, scenario: Scenario) -> None:
-    """Write how the simulated cameras are served and reached: this start's port, lasting accounts."""
-    served, told = demo_cameras(
-        [camera.place for camera in scenario.cameras],
-        CAMERA_USER,
-        [folder.secret(camera.id) for camera in scenario.cameras],
-        port=run.rtsp_port,
-    )
-    configs = [
-        replace(
-            config,
-            setup=replace(
-                config.setup,
-                id=camera.id,
-                name=camera.name,
-                heading_deg=camera.heading_deg,
-                field_of_view_deg=camera.field_of_view_deg,
-            ),
-        )
-        for config, camera in zip(told, scenario.cameras, strict=True)
-    ]
-    folder.write_private(folder.cameras_file, msgspec.json.encode(configs))
+def _write_cameras(folder: Folder, scenario: Scenario) -> None:
+    """Write how the simulated cameras are served, with accounts that last."""
+    served, _ = camera_setups(scenario, folder.secret)
     folder.write_private(folder.simulated_cameras_file, msgspec.json.encode(served))

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from enum import StrEnum
 from pathlib import Path
 
@@ -141,12 +141,20 @@ async def dispatch(at: Surroundings) -> None:
 
 async def video(at: Surroundings) -> None:
     """Cameras: recorded, watched, shown."""
-    from safecity.video.camera import CameraConfig
     from safecity.video.room import VideoRoom
+    from safecity.video.roster import Roster
     from safecity.video.service import VideoService, publisher
 
-    path = at.folder.cameras_file
-    configs = msgspec.json.decode(path.read_bytes(), type=list[CameraConfig]) if path.exists() else []
+    roster = Roster(
+        at.run.database_url,
+        at.folder.roster_file(0),
+        at.folder.camera_keys,
+        0,
+        at.clock,
+        simulator_at=f"127.0.0.1:{at.run.rtsp_port}",
+    )
+    async with aclosing(roster.changes()) as changes:
+        configs = (await anext(changes)).cameras
     bus = await at.bus()
     room = VideoRoom(
         configs, at.folder.recordings, publisher(at.batcher(bus)), at.clock, settings=at.settings.video
