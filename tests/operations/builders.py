@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
+from safecity.access.sealed import Account, PrivateKey
 from safecity.model.base import Agency, Place, Priority, Reason, ReasonCode, derived_id
 from safecity.model.incident import Alarm, IncidentType
 from safecity.model.observation import ObservationKind
 from safecity.model.source import Camera, Station
 from safecity.model.unit import Capability, Unit
+from safecity.model.video import CameraSetup
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MARKET = Place(lon=13.26, lat=53.557, text="Marktplatz 1")
+CAMERA_KEY = PrivateKey(bytes(range(32)))
+VIEWER = Account(user="viewer", password="grey-cranes-7")
 
 
 def unit(name: str, agency: Agency = Agency.FIRE, capability: Capability = Capability.ENGINE) -> Unit:
@@ -34,6 +39,11 @@ def city() -> Sequence[Station | Unit | Camera]:
         unit("A-21", Agency.AMBULANCE, Capability.AMBULANCE),
         Camera(id="camera-1", name="Market", place=MARKET),
     ]
+
+
+def setup(id_: str = "gate", **more: Any) -> CameraSetup:
+    """Return the setup of a camera."""
+    return CameraSetup(**({"id": id_, "name": "Gate", "place": MARKET, "url": "rtsp://10.0.0.7/main"} | more))
 
 
 def alarm(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,15 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from engines import PostgresServer
-from operations.builders import MARKET, NOON, alarm, city
+from operations.builders import CAMERA_KEY, MARKET, NOON, VIEWER, alarm, city, setup
+from safecity.access.sealed import Account
 from safecity.clock import ManualClock
 from safecity.errors import Conflict, Invalid, NotFound
 from safecity.model.base import Priority
 from safecity.model.incident import Disposition, Incident, IncidentState, IncidentType
+from safecity.model.source import Camera
 from safecity.model.unit import Assignment, Unit, UnitCommand, UnitState
-from safecity.operations import alarms, calls, incidents, registry, units
+from safecity.model.video import CameraSetup, Hold
+from safecity.operations import alarms, calls, cameras, holds, incidents, registry, units
 from safecity.operations.calls import CallCard, RingingCall
 from safecity.operations.command import Order
+from safecity.operations.holds import NewHold
 from safecity.store import journal
 from safecity.store.database import Database
 
@@ -112,6 +117,38 @@ class Desk(RuleBasedStateMachine):
         card = CallCard(type=IncidentType.MEDICAL, place=MARKET)
         self._try(calls.submit(self.database, Order(actor="Anna"), name, card))
 
+    @rule(name=NAMES, account=st.sampled_from([VIEWER, Account()]))
+    def add_camera(self, name: str, account: Account) -> None:
+        self._try(cameras.add(self.database, Order(actor="Anna"), setup(name), account, CAMERA_KEY.public))
+
+    @rule(name=NAMES, title=st.sampled_from(["Gate", "Yard"]), enabled=st.booleans())
+    def change_camera(self, name: str, title: str, enabled: bool) -> None:
+        after = setup(name, name=title, enabled=enabled)
+        self._try(cameras.change_setup(self.database, Order(actor="Anna"), name, after))
+
+    @rule(name=NAMES, account=st.sampled_from([VIEWER, Account()]))
+    def set_account(self, name: str, account: Account) -> None:
+        order = Order(actor="Anna")
+        self._try(cameras.set_account(self.database, order, name, account, CAMERA_KEY.public))
+
+    @rule(name=NAMES)
+    def remove_camera(self, name: str) -> None:
+        self._try(cameras.remove(self.database, Order(actor="Anna"), name))
+
+    @rule(name=NAMES)
+    def hold_recordings(self, name: str) -> None:
+        wanted = NewHold(start=NOON, end=NOON + timedelta(hours=1), reason="break-in")
+        self._try(holds.hold(self.database, Order(actor="Anna", key=f"hold-{name}"), name, wanted))
+
+    @rule()
+    def release_holds(self) -> None:
+        for hold_id in self._do(_hold_ids(self.database)):
+            self._try(holds.release_hold(self.database, Order(actor="Boris"), hold_id))
+
+    @invariant()
+    def cameras_and_setups_agree(self) -> None:
+        self._do(_cameras_agree(self.database))
+
     @invariant()
     def units_and_assignments_agree(self) -> None:
         self._do(_units_agree(self.database))
@@ -120,6 +157,23 @@ class Desk(RuleBasedStateMachine):
 async def _report(database: Database) -> journal.Report:
     async with database.reading() as tx:
         return await journal.check(tx)
+
+
+async def _hold_ids(database: Database) -> list[str]:
+    async with database.reading() as tx:
+        return [hold.id for hold in await tx.select(Hold, "true")]
+
+
+async def _cameras_agree(database: Database) -> None:
+    async with database.reading() as tx:
+        seen = {camera.id: camera for camera in await tx.current(Camera)}
+        for one in await tx.current(CameraSetup):
+            assert seen[one.id].name == one.name
+            assert (seen[one.id].state_reason == cameras.SWITCHED_OFF) is not one.enabled
+        setups = {one.id for one in await tx.current(CameraSetup)}
+        assert set(seen) == setups | {"camera-1"}
+        accounts = await tx.connection.fetch("SELECT camera_id FROM camera_account")
+        assert {row["camera_id"] for row in accounts} <= setups
 
 
 async def _units_agree(database: Database) -> None:

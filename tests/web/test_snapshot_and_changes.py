@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -16,15 +17,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engines import until
-from operations.builders import MARKET, alarm, city
+from operations.builders import CAMERA_KEY, MARKET, VIEWER, alarm, city, setup
 from safecity.access.policy import Role
 from safecity.errors import Conflict, Invalid, NotFound
 from safecity.model.base import Priority
 from safecity.model.incident import Disposition, IncidentType
 from safecity.model.unit import UnitCommand
-from safecity.operations import alarms, calls, incidents, registry, units
+from safecity.operations import alarms, calls, cameras, holds, incidents, registry, units
 from safecity.operations.calls import CallCard, RingingCall
 from safecity.operations.command import Order
+from safecity.operations.holds import NewHold
 from safecity.operations.relay import Relay
 from safecity.store.database import Database
 from web_house import House, Socket
@@ -54,6 +56,24 @@ def _submit(word: str) -> Step:
     return lambda db: calls.submit(db, ANNA, word, CallCard(type=IncidentType.MEDICAL, place=MARKET))
 
 
+def _add_camera(word: str) -> Step:
+    return lambda db: cameras.add(db, ANNA, setup(word), VIEWER, CAMERA_KEY.public)
+
+
+def _change_camera(word: str, name: str) -> Step:
+    return lambda db: cameras.change_setup(db, ANNA, word, setup(word, name=name))
+
+
+async def _hold(db: Database, word: str, key: str) -> object:
+    wanted = NewHold(start=db.clock.now() - timedelta(hours=1), end=db.clock.now(), reason="break-in")
+    return await holds.hold(db, Order(actor="Anna", key=key), word, wanted)
+
+
+async def _release(db: Database) -> None:
+    for row in await db.pool.fetch("SELECT id FROM hold WHERE released_at IS NULL ORDER BY id LIMIT 1"):
+        await holds.release_hold(db, ANNA, row["id"])
+
+
 STEPS = st.one_of(
     st.just(DROP),
     st.just(FORGET),
@@ -75,6 +95,11 @@ STEPS = st.one_of(
     st.builds(lambda c, w: lambda db: c(db, ANNA, w), SIMPLE_CALLS, WORDS),
     st.builds(_submit, WORDS),
     st.builds(lambda w: lambda db: calls.close(db, ANNA, w, "wrong number"), WORDS),
+    st.builds(_add_camera, WORDS),
+    st.builds(_change_camera, WORDS, WORDS),
+    st.builds(lambda w: lambda db: cameras.remove(db, ANNA, w), WORDS),
+    st.builds(lambda w, k: lambda db: _hold(db, w, f"h-{k}"), WORDS, WORDS),
+    st.just(_release),
 )
 
 
