@@ -129,6 +129,18 @@ class PrivateKey:
             ) from error
 
 
+class PublicKeyFile:
+    """The newest public key in a file: all that a process needs which only seals."""
+
+    def __init__(self, path: Path) -> None:
+        """Read `path` anew for each account."""
+        self.path = path
+
+    def seal(self, account: Account, camera_id: str) -> bytes:
+        """Return the account sealed; raises Configuration when the key cannot be read."""
+        return PublicKey(_read_keys(self.path)[0]).seal(account, camera_id)
+
+
 class KeyRing:
     """The private keys of an installation in a file of mode 0600, newest first, and the public one beside it.
 
@@ -142,8 +154,13 @@ class KeyRing:
         self._known: dict[bytes, PrivateKey] = {}
 
     @property
+    def public(self) -> PublicKeyFile:
+        """The newest public key, without the private ones."""
+        return PublicKeyFile(self.public_path)
+
+    @property
     def public_path(self) -> Path:
-        """File of the newest public key: all that a process needs which only seals."""
+        """File of the newest public key."""
         return self.path.with_name(self.path.name + ".pub")
 
     def ensure(self) -> None:
@@ -155,7 +172,7 @@ class KeyRing:
 
     def seal(self, account: Account, camera_id: str) -> bytes:
         """Return the account sealed to the newest public key; needs only the public file."""
-        return PublicKey(_read_keys(self.public_path)[0]).seal(account, camera_id)
+        return self.public.seal(account, camera_id)
 
     def open(self, sealed: bytes, camera_id: str) -> Account:
         """Return the account.
