@@ -114,21 +114,15 @@ class Ground:
         found = _homogeneous((lon_lat - self._centre) * self._m_per_deg) @ self._to_picture.T
         return np.asarray(found[:, :2] / found[:, 2:])
 
-    def px_per_m(self, points: Doubles, width_px: int, height_px: int) -> Doubles:
-        """Return pixels a metre (n,) at points of the picture, across the line of sight.
+    def px_per_m(self, points: Doubles, width_px: int) -> Doubles:
+        """Return pixels a metre (n,) at points of the picture, along its rows; NaN from the horizon up.
 
-        The larger singular value of how pixels change with metres: along the line of sight the ground is
-        foreshortened, across it is not, and neither is a person who stands there.
+        Of a camera that hangs level, all of a row is equally deep: along it nothing is foreshortened, neither
+        the ground nor a person who stands there.
         """
-        metres = self.metres(points)
-        weight = _homogeneous(metres) @ self._to_picture[2]
-        rows = self._to_picture[None, :2, :2] - points[:, :, None] * self._to_picture[2, :2]
-        jacobian = rows / weight[:, None, None] * np.array([[width_px], [height_px]])
-        seen = np.isfinite(jacobian).all(axis=(1, 2))
-        density = np.full(len(points), np.nan)
-        if seen.any():
-            density[seen] = np.linalg.svd(jacobian[seen], compute_uv=False)[:, 0]
-        return density
+        half = np.array((0.5 / width_px, 0.0))
+        across_m = np.linalg.norm(self.metres(points + half) - self.metres(points - half), axis=1)
+        return np.asarray(1.0 / across_m)
 
     def area_m2(self, polygon: Doubles) -> float:
         """Return the ground area of an area of the picture (n, 2); NaN when it reaches the horizon."""
@@ -138,13 +132,15 @@ class Ground:
 
 def density(calibration: Calibration, width_px: int, height_px: int) -> Density:
     """Return the picture density of a camera whose main stream has this size. Raises Invalid."""
+    if width_px < 1 or height_px < 1:
+        raise Invalid("the picture's width and height must be pixels, 1 or more")
     ground = Ground(calibration)
     steps = (np.arange(GRID) + 0.5) / GRID
     grid = np.stack(np.meshgrid(steps, steps), axis=2).reshape(-1, 2)
     # Nothing is closer to the camera than what the bottom edge shows.
     edge = np.stack((steps, np.ones(GRID)), axis=1)
     points = np.concatenate((grid, edge))
-    found = ground.px_per_m(points, width_px, height_px)
+    found = ground.px_per_m(points, width_px)
     places = tuple(
         DensityAt(
             at=(round(float(x), 3), round(float(y), 3)),
