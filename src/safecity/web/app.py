@@ -21,6 +21,7 @@ from safecity.web import (
     schema,
     session,
     shell,
+    timeline,
     units,
 )
 from safecity.web.answers import on_error
@@ -43,6 +44,7 @@ HANDLERS: tuple[BaseRouteHandler, ...] = (
     *calls.HANDLERS,
     *units.HANDLERS,
     *cameras.HANDLERS,
+    *timeline.HANDLERS,
     *city.HANDLERS,
     *journal.HANDLERS,
     *live.HANDLERS,
