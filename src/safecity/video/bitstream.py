@@ -33,6 +33,17 @@ class Codec(NamedTuple):
         """Return the NAL unit type of `nal`."""
         return nal[0] & 0x1F if self.name == "h264" else (nal[0] >> 1) & 0x3F
 
+    def is_sound(self, nal: bytes) -> bool:
+        """Return whether the header of `nal` can be right (H.264 sections 7.3.1 and 7.4.1, H.265 7.3.1.2).
+
+        forbidden_zero_bit is 0; type 0 is unspecified in H.264; nuh_temporal_id_plus1 is never 0 in H.265.
+        """
+        if nal[0] & 0x80:
+            return False
+        if self.name == "h264":
+            return bool(nal[0] & 0x1F)
+        return len(nal) > 1 and bool(nal[1] & 7)
+
 
 CODECS: Final = {
     "h264": Codec("h264", _H264_SETS, _H264_KEYS, _H264_NO_PICTURE),
@@ -44,7 +55,8 @@ class StreamInfo(NamedTuple):
     """What must be known before the first packet of a stream.
 
     init: the MP4 initialisation segment (ftyp + moov). record: the avcC or hvcC record in it.
-    mime: what a browser's MediaSource is asked for.
+    mime: what a browser's MediaSource is asked for. reorder_depth: pictures that may be decoded before one
+    that is shown earlier; 0 without B-frames.
     """
 
     codec: str
@@ -54,6 +66,7 @@ class StreamInfo(NamedTuple):
     init: bytes
     record: bytes
     mime: str
+    reorder_depth: int = 0
 
 
 class VideoPacket(NamedTuple):
@@ -76,6 +89,45 @@ def split_nals(data: bytes) -> list[bytes]:
     return [nal for part in data.split(b"\x00\x00\x01") if (nal := part.rstrip(b"\x00"))]
 
 
+def split_lengths(data: bytes, length_size: int) -> list[bytes]:
+    """Return the NAL units of an MP4 sample, each behind its length in `length_size` bytes."""
+    nals: list[bytes] = []
+    position = 0
+    while position + length_size < len(data):
+        length = int.from_bytes(data[position : position + length_size], "big")
+        position += length_size
+        if length:
+            nals.append(data[position : position + length])
+        position += length
+    return nals
+
+
+def split_record(codec: str, extradata: bytes) -> tuple[tuple[bytes, ...], int]:
+    """Return the parameter sets in a file's `extradata`, and the size of its NAL lengths, 0 for start codes.
+
+    extradata is an avcC or hvcC record (ISO/IEC 14496-15, sections 5.3.3.1 and 8.3.3.1), or Annex B.
+    """
+    if not extradata or extradata[0] != 1:
+        return tuple(split_nals(extradata)), 0
+    found: list[bytes] = []
+    if codec == "h264":
+        length_size, position, arrays = (extradata[4] & 3) + 1, 5, 2
+    else:
+        length_size, position, arrays = (extradata[21] & 3) + 1, 23, extradata[22]
+    for array in range(arrays):
+        if codec == "h264":
+            count = extradata[position] & (0x1F if array == 0 else 0xFF)
+            position += 1
+        else:
+            count = int.from_bytes(extradata[position + 1 : position + 3], "big")
+            position += 3
+        for _ in range(count):
+            length = int.from_bytes(extradata[position : position + 2], "big")
+            found.append(extradata[position + 2 : position + 2 + length])
+            position += 2 + length
+    return tuple(nal for nal in found if nal), length_size
+
+
 def join_sample(nals: list[bytes]) -> bytes:
     """Return `nals` as an MP4 sample: each behind its length in 4 bytes (ISO/IEC 14496-15, section 5.3.4)."""
     return b"".join(part for nal in nals for part in (len(nal).to_bytes(4, "big"), nal))
@@ -90,14 +142,14 @@ def describe(codec: Codec, parameter_sets: tuple[bytes, ...], key_nals: list[byt
     try:
         with av.open(io.BytesIO(start), format=codec.name) as source:
             context = source.streams.video[0].codec_context
-            width, height = context.width, context.height
+            width, height, depth = context.width, context.height, context.reorder_depth
     except (av.error.FFmpegError, IndexError):
-        width = height = 0
+        width = height = depth = 0
     if not (width and height):
         raise Invalid("the camera's parameter sets describe no picture")
     init = _init_segment(codec.name, width, height, start)
     record = _record(init)
-    return StreamInfo(codec.name, parameter_sets, width, height, init, record, _mime(init, record))
+    return StreamInfo(codec.name, parameter_sets, width, height, init, record, _mime(init, record), depth)
 
 
 def _init_segment(codec: str, width: int, height: int, start: bytes) -> bytes:
@@ -113,7 +165,28 @@ def _init_segment(codec: str, width: int, height: int, start: bytes) -> bytes:
         packet.pts = packet.dts = 0
         packet.is_keyframe = True
         out.mux_one(packet)
-        return buffer.getvalue()
+        return _as_hvc1(buffer.getvalue()) if codec == "hevc" else buffer.getvalue()
+
+
+def _as_hvc1(init: bytes) -> bytes:
+    """Return `init` with the sample entry that says: all parameter sets are here, none in the samples.
+
+    FFmpeg writes hev1; Apple's players take only hvc1 (ISO/IEC 14496-15, section 8.4.1.1.1: hvc1 has
+    array_completeness set for all parameter sets).
+    """
+    data = bytearray(init)
+    entry, record = init.find(b"hev1", init.find(b"stsd")), init.find(b"hvcC")
+    if entry < 0 or record < 0:
+        return init
+    data[entry : entry + 4] = b"hvc1"
+    position = record + 4 + 23
+    for _ in range(data[position - 1]):
+        data[position] |= 0x80
+        count = int.from_bytes(data[position + 1 : position + 3], "big")
+        position += 3
+        for _ in range(count):
+            position += 2 + int.from_bytes(data[position : position + 2], "big")
+    return bytes(data)
 
 
 def _record(init: bytes) -> bytes:
@@ -138,3 +211,19 @@ def _mime(init: bytes, record: bytes) -> str:
     tail = "".join(f".{byte:X}" for byte in constraints)
     profile = f"{space}{record[1] & 0x1F}.{compatibility:X}.{tier}{record[12]}"
     return f'video/mp4; codecs="{entry}.{profile}{tail}"'
+
+
+def described_by(init: bytes) -> StreamInfo:
+    """Return the video stream that the initialisation segment `init` describes, without its parameter sets.
+
+    Raises Invalid when it describes none that we know.
+    """
+    record = _record(init)
+    for entry, codec in ((b"avc1", "h264"), (b"hvc1", "hevc"), (b"hev1", "hevc")):
+        position = init.find(entry, init.find(b"stsd"))
+        if position >= 0 and len(init) >= position + 32:
+            # VisualSampleEntry, ISO/IEC 14496-12 section 12.1.3.2: 24 bytes before width and height.
+            width = int.from_bytes(init[position + 28 : position + 30], "big")
+            height = int.from_bytes(init[position + 30 : position + 32], "big")
+            return StreamInfo(codec, (), width, height, init, record, _mime(init, record))
+    raise Invalid("the initialisation segment describes no H.264 or H.265 stream")

@@ -1,4 +1,8 @@
-"""A camera's time made monotonic, and tied to ours."""
+"""A camera's time made monotonic, and tied to ours.
+
+Whatever a camera writes on its pictures (a clock that jumps, stops, repeats itself, wraps or drifts, or no
+time at all), each packet gets a place after the one before, and the places advance as our own clock does.
+"""
 
 from typing import Final, NamedTuple
 
@@ -8,10 +12,16 @@ FORWARD_LIMIT_S: Final = 2.0
 """A step that claims so much more time than passed here is a jump of the camera's clock."""
 LAG_LIMIT_S: Final = 10.0
 """A stream that is so much behind what it was has lost time; a network burst is shorter."""
-DRIFT: Final = 2e-4
-"""The camera's clock may run slow by this share and is still followed (crystals are good to 1e-4)."""
+WINDOW_S: Final = 60.0
+"""The least delayed packet of one to two such windows tells the true offset between the two clocks.
+
+So a clock that is wrong by 1 % (crystals are good to 0.01 %, some cameras to less) is followed, and the time
+of a picture stays right within a second; a queue on the way that lasts shorter is still seen as what it is.
+"""
 NOMINAL_TICKS: Final = TICKS_PER_S // 25
 """Step used when nothing is known of the picture rate: PAL's 25 a second."""
+WRAPS: Final = (1 << 32, 1 << 33)
+"""Where time stamps begin anew: RTP 32 bits (RFC 3550, section 5.1), MPEG-2 33 (ISO/IEC 13818-1, 2.4.3.7)."""
 
 
 class Moment(NamedTuple):
@@ -32,8 +42,10 @@ class Timeline:
         self._step = NOMINAL_TICKS
         self._raw: int | None = None
         self._arrival_s: float | None = None
-        self._anchor_s = 0.0
         self._fresh = True
+        self._window_end_s = 0.0
+        self._least_s = 0.0
+        self._least_before_s = 0.0
 
     def reconnect(self) -> None:
         """Forget the camera's own time: a new connection counts from somewhere else."""
@@ -47,27 +59,21 @@ class Timeline:
         arrival_s: our monotonic time.
         """
         if self._arrival_s is None:
-            self._anchor_s = arrival_s
+            self._anchor(arrival_s)
         elif self._fresh:
             self._jump(arrival_s)
+        elif raw_ticks is None or self._raw is None:
+            self._undated(arrival_s)
         else:
-            self._advance(raw_ticks, arrival_s)
+            self._advance(_unwrapped(raw_ticks - self._raw), arrival_s)
         self._fresh = False
         self._raw = raw_ticks
         self._arrival_s = arrival_s
-        position_s = self._ticks / TICKS_PER_S
-        # The packet that was least delayed tells the true offset between the two clocks.
-        self._anchor_s = min(self._anchor_s, arrival_s - position_s)
-        return Moment(self._ticks, self._step, arrival_s - position_s - self._anchor_s)
+        return Moment(self._ticks, self._step, self._lag_s(arrival_s))
 
-    def _advance(self, raw_ticks: int | None, arrival_s: float) -> None:
+    def _advance(self, step: int, arrival_s: float) -> None:
         gap_s = arrival_s - (self._arrival_s or arrival_s)
-        self._anchor_s += gap_s * DRIFT
-        if raw_ticks is None or self._raw is None:
-            self._ticks += self._step
-            return
-        step = raw_ticks - self._raw
-        lag_s = arrival_s - self._anchor_s - (self._ticks + step) / TICKS_PER_S
+        lag_s = arrival_s - self._offset_s() - (self._ticks + step) / TICKS_PER_S
         if step <= 0 or step / TICKS_PER_S - gap_s > FORWARD_LIMIT_S or lag_s > LAG_LIMIT_S:
             self.discontinuities += 1
             self._jump(arrival_s)
@@ -75,8 +81,43 @@ class Timeline:
         self._ticks += step
         self._step = step
 
+    def _undated(self, arrival_s: float) -> None:
+        """Go on by the usual step as long as that agrees with our own clock."""
+        usual = min(self._step, TICKS_PER_S)
+        behind = self._expected(arrival_s) - self._ticks - usual
+        # Several packets may come at once; each still gets a place of its own.
+        self._ticks += max(usual + behind, usual // 2, 1)
+
     def _jump(self, arrival_s: float) -> None:
         """Go on where our own clock says we are, at least one step on."""
-        expected = round((arrival_s - self._anchor_s) * TICKS_PER_S)
-        self._ticks = max(self._ticks + min(self._step, TICKS_PER_S), expected)
-        self._anchor_s = arrival_s - self._ticks / TICKS_PER_S
+        self._ticks = max(self._ticks + min(self._step, TICKS_PER_S), self._expected(arrival_s))
+        self._anchor(arrival_s)
+
+    def _expected(self, arrival_s: float) -> int:
+        return round((arrival_s - self._offset_s()) * TICKS_PER_S)
+
+    def _offset_s(self) -> float:
+        """Return our monotonic time at tick 0 of the timeline, as the least delayed packets tell it."""
+        return min(self._least_s, self._least_before_s)
+
+    def _anchor(self, arrival_s: float) -> None:
+        """Know that this packet has just been taken."""
+        self._least_s = self._least_before_s = arrival_s - self._ticks / TICKS_PER_S
+        self._window_end_s = arrival_s + WINDOW_S
+
+    def _lag_s(self, arrival_s: float) -> float:
+        offset_s = arrival_s - self._ticks / TICKS_PER_S
+        if arrival_s >= self._window_end_s:
+            self._window_end_s = arrival_s + WINDOW_S
+            self._least_before_s, self._least_s = self._least_s, offset_s
+        self._least_s = min(self._least_s, offset_s)
+        return max(offset_s - self._offset_s(), 0.0)
+
+
+def _unwrapped(step: int) -> int:
+    """Return the step, made good when the time stamps only started anew in between."""
+    for period in WRAPS:
+        made_good = step + period
+        if step < 0 < made_good < FORWARD_LIMIT_S * 2 * TICKS_PER_S:
+            return made_good
+    return step
