@@ -23,7 +23,7 @@ from safecity.bus.subjects import ROLE_STATUS
 from safecity.config import Settings, load
 from safecity.deployment import MIN_FREE_MB, Folder, RunFile, free_port, internal_nats_url
 from safecity.errors import Configuration, SafeCityError
-from safecity.roles import Role, stop_within_s
+from safecity.roles import Role, process_name, stop_within_s
 from safecity.store import engine as postgres_engine
 from safecity.supervisor import Program, Supervisor, accepts
 
@@ -35,6 +35,10 @@ CITY_ROLES: Final = (Role.INTAKE, Role.FUSION, Role.OPERATIONS, Role.DISPATCH, R
 POSTGRES, NATS = "postgresql", "nats"
 ROLE_READY_S: Final = 120.0
 """On a slow, busy machine the detector and the web server take long to load."""
+
+SHARDS_EVERY_S: Final = 1.0
+MAX_SHARDS: Final = 64
+"""Video processes of one machine at most, of 16 cameras each: far beyond what one machine carries."""
 
 PROBE_EVERY_S: Final = 5.0
 REFUSED_LIMIT: Final = 3
@@ -74,17 +78,20 @@ class Installation:
 
 
 class _Heard:
-    """Which process of which role was heard from, so that 'ready' means: it works."""
+    """Which process of which role was heard from, so that 'ready' means: it works; and what they ask for."""
 
     def __init__(self) -> None:
         self.pids: dict[str, int] = {}
+        self.shards: set[int] = {0}
 
     async def listen(self, bus: Bus) -> None:
         async def on_status(message: object) -> None:
             data = getattr(message, "data", b"")
             status = msgspec.json.decode(data)
             if status["ready"]:
-                self.pids[status["role"]] = status["pid"]
+                self.pids[process_name(status["role"], status["shard"])] = status["pid"]
+            if status["shards"]:
+                self.shards = {0, *status["shards"]}
 
         await bus.client.subscribe(f"{ROLE_STATUS}.*", cb=on_status)
 
@@ -109,12 +116,17 @@ async def running(plan: Plan, say: Say) -> AsyncIterator[Installation]:
             )
             await _run_to_end(plan.folder, "seed", say)
             bus = await connect(run.nats_url, "supervisor")
-            await _start_roles(plan, run, supervisor, bus, say)
-            guard = asyncio.create_task(_guard_bus(plan.folder, supervisor, bus))
+            heard = await _start_roles(plan, run, supervisor, bus, say)
+            guards = [
+                asyncio.create_task(_guard_bus(plan.folder, supervisor, bus)),
+                asyncio.create_task(_add_shards(plan.folder, run, supervisor, heard)),
+            ]
             try:
                 yield Installation(plan, settings, run, supervisor)
             finally:
-                guard.cancel()
+                for guard in guards:
+                    guard.cancel()
+                await asyncio.gather(*guards, return_exceptions=True)
         finally:
             if bus is not None:
                 with contextlib.suppress(Exception):
@@ -279,7 +291,28 @@ async def _guard_bus(folder: Folder, supervisor: Supervisor, bus: Bus) -> None:
             refused = 0
 
 
-async def _start_roles(plan: Plan, run: RunFile, supervisor: Supervisor, bus: Bus, say: Say) -> None:
+async def _add_shards(folder: Folder, run: RunFile, supervisor: Supervisor, heard: _Heard) -> None:
+    """Start one more video process as soon as a camera needs it: the running ones say which shards there are.
+
+    A process whose cameras were all removed goes on, idle, until the next start.
+    """
+    while True:
+        await asyncio.sleep(SHARDS_EVERY_S)
+        for shard in sorted(heard.shards)[:MAX_SHARDS]:
+            name = process_name(Role.VIDEO, shard)
+            if name in supervisor.children:
+                continue
+            log.info("one more video process starts", shard=shard)
+            try:
+                await supervisor.start(
+                    _role_program(folder, run, Role.VIDEO, supervisor, heard, shard), wave=1
+                )
+            except SafeCityError as error:
+                log.error("a video process did not start and is tried again", shard=shard, error=str(error))
+                await supervisor.drop(name)
+
+
+async def _start_roles(plan: Plan, run: RunFile, supervisor: Supervisor, bus: Bus, say: Say) -> _Heard:
     heard = _Heard()
     await heard.listen(bus)
     roles = CITY_ROLES + ((Role.SIMULATOR,) if plan.simulated else ())
@@ -287,23 +320,28 @@ async def _start_roles(plan: Plan, run: RunFile, supervisor: Supervisor, bus: Bu
     await supervisor.start(
         *(_role_program(plan.folder, run, role, supervisor, heard) for role in roles), wave=1
     )
+    return heard
 
 
-def _role_program(folder: Folder, run: RunFile, role: Role, supervisor: Supervisor, heard: _Heard) -> Program:
+def _role_program(
+    folder: Folder, run: RunFile, role: Role, supervisor: Supervisor, heard: _Heard, shard: int = 0
+) -> Program:
+    name = process_name(role, shard)
+
     async def ready() -> bool:
         if role is Role.DISPATCH:
             # It may still compile when the city begins to work; until then units are chosen by hand.
             return True
-        child = supervisor.children.get(role)
-        works = child is not None and heard.pids.get(role) == child.pid
+        child = supervisor.children.get(name)
+        works = child is not None and heard.pids.get(name) == child.pid
         if role is Role.WEB:
             return works and await accepts(run.web_host, run.web_port)
         return works
 
     return Program(
-        name=role,
-        command=_program(folder, "run", role),
-        log_path=folder.logs / f"{role}.log",
+        name=name,
+        command=_program(folder, "run", role, *(("--shard", str(shard)) if shard else ())),
+        log_path=folder.logs / f"{name}.log",
         ready=ready,
         environment=ENVIRONMENT,
         stop_within_s=stop_within_s(role) + 0.5,

@@ -51,6 +51,13 @@ def parser() -> argparse.ArgumentParser:
 
     run = _command(commands, "run", "run one role beside others", _run)
     run.add_argument("role", help="intake, fusion, operations, dispatch, video, web or simulator")
+    run.add_argument(
+        "--shard",
+        type=int,
+        default=0,
+        metavar="K",
+        help="of video: which cameras, by the shard in their setup",
+    )
     _add_data(run)
 
     city = commands.add_parser("city", help="import a city's map")
@@ -163,12 +170,12 @@ def _run(given: argparse.Namespace) -> int:
 
     from safecity.deployment import Folder
     from safecity.errors import Invalid
-    from safecity.roles import Role, run_role
+    from safecity.roles import Role, process_name, run_role
 
     if given.role not in list(Role):
         raise Invalid(f"there is no role '{given.role}'; the roles are {', '.join(Role)}")
-    configure(json=True, role=given.role)
-    uvloop.run(run_role(Role(given.role), Folder(given.data)))
+    configure(json=True, role=process_name(given.role, given.shard))
+    uvloop.run(run_role(Role(given.role), Folder(given.data), given.shard))
     # Everything is closed by now. Taking the compilers' and detectors' memory apart one by one costs seconds.
     sys.stderr.flush()
     os._exit(0)

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from enum import StrEnum
 from pathlib import Path
 
@@ -41,23 +41,32 @@ class Role(StrEnum):
     SIMULATOR = "simulator"
 
 
+def process_name(role: str, shard: int) -> str:
+    """Return the name of a process that does one shard of a role; the first is named like the role."""
+    return f"{role}-{shard}" if shard else str(role)
+
+
 class Surroundings:
     """What a role is given: settings, clock, engines; engines are opened when first asked for."""
 
-    def __init__(self, role: Role, folder: Folder, run: RunFile, stack: AsyncExitStack) -> None:
-        """Prepare; connections are closed when `stack` ends."""
+    def __init__(
+        self, role: Role, folder: Folder, run: RunFile, stack: AsyncExitStack, shard: int = 0
+    ) -> None:
+        """Prepare; connections are closed when `stack` ends. shard: which part of the role it does."""
         self.role = role
+        self.shard = shard
         self.folder = folder
         self.run = run
         self.settings: Settings = settings_of(run)
         self.clock: Clock = SystemClock()
         self.report: Callable[[], Mapping[str, float]] = dict
+        self.shards: Callable[[], Sequence[int]] = tuple
         self.is_ready: Callable[[], bool] = lambda: role not in SAY_WHEN_READY
         self._stack = stack
 
     async def bus(self, name: str = "") -> Bus:
         """Return a new connection to NATS; calls and telemetry may have one each."""
-        bus = await connect(self.run.nats_url, f"{self.role}{name and '-' + name}")
+        bus = await connect(self.run.nats_url, f"{process_name(self.role, self.shard)}{name and '-' + name}")
         self._stack.push_async_callback(bus.close)
         return bus
 
@@ -140,28 +149,33 @@ async def dispatch(at: Surroundings) -> None:
 
 
 async def video(at: Surroundings) -> None:
-    """Cameras: recorded, watched, shown."""
+    """One shard of cameras: recorded, watched, shown."""
     from safecity.video.room import VideoRoom
     from safecity.video.roster import Roster
     from safecity.video.service import VideoService, publisher
+    from safecity.video.shipper import Shipper
 
     roster = Roster(
         at.run.database_url,
-        at.folder.roster_file(0),
+        at.folder.roster_file(at.shard),
         at.folder.camera_keys,
-        0,
+        at.shard,
         at.clock,
         simulator_at=f"127.0.0.1:{at.run.rtsp_port}",
     )
-    async with aclosing(roster.changes()) as changes:
-        configs = (await anext(changes)).cameras
+
+    async def connect_store() -> Database:
+        return await open_database(at.run.database_url, at.clock, size=2)
+
     bus = await at.bus()
     room = VideoRoom(
-        configs, at.folder.recordings, publisher(at.batcher(bus)), at.clock, settings=at.settings.video
+        (), at.folder.recordings, publisher(at.batcher(bus)), at.clock, settings=at.settings.video
     )
-    service = VideoService(room, configs, bus)
-    at.report = service.counters
-    await service.run()
+    shipper = Shipper(connect_store, at.folder.recordings, room.recording_since)
+    room.on_entry(shipper.notify)
+    service = VideoService(room, bus, shipper)
+    at.report, at.shards = service.counters, lambda: service.shards
+    await service.run(roster.changes())
 
 
 async def web(at: Surroundings) -> None:
@@ -182,6 +196,7 @@ async def web(at: Surroundings) -> None:
         simulated=at.run.simulated,
         static_dir=Path(__file__).parent / "web" / "static",
         roles=[role for role in Role if at.run.simulated or role is not Role.SIMULATOR],
+        camera_keys=at.folder.camera_keys.public,
     )
     await serve(create_app(deps), at.run.web_host, at.run.web_port)
 
@@ -236,10 +251,10 @@ MAINS: Mapping[Role, Main] = {
 }
 
 
-async def run_role(role: Role, folder: Folder) -> None:
-    """Run one role until SIGTERM or SIGINT; raises what the role raises."""
+async def run_role(role: Role, folder: Folder, shard: int = 0) -> None:
+    """Run one role, or one shard of it, until SIGTERM or SIGINT; raises what the role raises."""
     async with AsyncExitStack() as stack:
-        at = Surroundings(role, folder, folder.read_run(), stack)
+        at = Surroundings(role, folder, folder.read_run(), stack, shard)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -265,6 +280,8 @@ async def _heartbeat(at: Surroundings, bus: Bus) -> None:
     while True:
         status = {
             "role": at.role,
+            "shard": at.shard,
+            "shards": at.shards(),
             "pid": os.getpid(),
             "ready": at.is_ready(),
             "at": at.clock.now(),

@@ -193,6 +193,12 @@ class Supervisor:
         """Stop the named programs, side by side."""
         await asyncio.gather(*(self.children[name].stop() for name in names if name in self.children))
 
+    async def drop(self, name: str) -> None:
+        """Stop a program and forget it."""
+        await self.stop(name)
+        self.children.pop(name, None)
+        self._wave_of.pop(name, None)
+
     async def stop_all(self) -> None:
         """Stop everything, the last wave first, so that it can finish with what it needs."""
         for wave in sorted(set(self._wave_of.values()), reverse=True):

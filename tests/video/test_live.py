@@ -8,6 +8,7 @@ import pytest
 
 from safecity.clock import ManualClock
 from safecity.errors import Unavailable
+from safecity.model.video import StreamRole
 from safecity.video.bitstream import TICKS_PER_S
 from safecity.video.live import LOOK_S, FragmentKind, LiveView
 from safecity.video.picture import still
@@ -19,7 +20,7 @@ class Viewer:
     def __init__(self) -> None:
         self.clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
         self.sent: list[tuple[FragmentKind, bytes]] = []
-        self.live = LiveView("cam", self.clock, lambda _, kind, data: self.sent.append((kind, data)))
+        self.live = LiveView("cam", self.clock, lambda _, name, kind, data: self.sent.append((kind, data)))
 
 
 def decode(data: bytes) -> list[int]:
@@ -38,7 +39,7 @@ def test_header_cached_group_and_fragments_decode_together(film, joined):
     for packet in packets[:joined]:
         viewer.live.add(packet)
     assert viewer.sent == []
-    start = viewer.live.start()
+    start = viewer.live.start(StreamRole.MAIN)
     assert (start.mime, start.width, start.height) == (info.mime, 768, 576)
     for packet in packets[joined:60]:
         viewer.live.add(packet)
@@ -55,7 +56,7 @@ def test_joining_at_a_later_keyframe_needs_only_header_and_what_follows(film):
     viewer = Viewer()
     viewer.live.begin(info)
     viewer.live.add(packets[0])
-    init = viewer.live.start().init
+    init = viewer.live.start(StreamRole.MAIN).init
     for packet in packets[1:50]:
         viewer.live.add(packet)
     kinds = [kind for kind, _ in viewer.sent]
@@ -68,7 +69,7 @@ def test_nothing_is_made_when_nobody_looks_any_more(film):
     viewer = Viewer()
     viewer.live.begin(info)
     viewer.live.add(packets[0])
-    viewer.live.start()
+    viewer.live.start(StreamRole.MAIN)
     viewer.live.add(packets[1])
     viewer.clock.advance(LOOK_S + 1)
     viewer.live.add(packets[2])
@@ -79,13 +80,13 @@ def test_a_lost_camera_cannot_be_joined_until_its_next_keyframe_and_a_new_header
     info, packets = film
     viewer = Viewer()
     with pytest.raises(Unavailable):
-        viewer.live.start()
+        viewer.live.start(StreamRole.MAIN)
     with pytest.raises(Unavailable):
         viewer.live.last_key()
     viewer.live.begin(info)
     for packet in packets[:5]:
         viewer.live.add(packet)
-    viewer.live.start()
+    viewer.live.start(StreamRole.MAIN)
     viewer.live.end("the camera closed the connection")
     assert viewer.live.last_key() == (info, packets[0])
     viewer.live.begin(info)
@@ -93,7 +94,7 @@ def test_a_lost_camera_cannot_be_joined_until_its_next_keyframe_and_a_new_header
     viewer.live.begin(info._replace(width=640))
     assert viewer.sent == [(FragmentKind.INIT, info.init)]
     with pytest.raises(Unavailable):
-        viewer.live.start()
+        viewer.live.start(StreamRole.MAIN)
 
 
 def test_a_still_is_a_jpeg_of_the_whole_picture(film):
@@ -105,3 +106,40 @@ def test_a_still_is_a_jpeg_of_the_whole_picture(film):
     assert (frame.width, frame.height) == (768, 576)
     with pytest.raises(Unavailable):
         still(info, packets[20]._replace(sample=b"\x00\x00\x00\x04\x65\x88\x80\x00"))
+
+
+def test_a_look_at_what_is_there_keeps_nothing_coming(film):
+    info, packets = film
+    viewer = Viewer()
+    viewer.live.begin(info)
+    viewer.live.add(packets[0])
+    assert viewer.live.start(StreamRole.MAIN, keep=False).init == info.init
+    viewer.live.add(packets[1])
+    assert viewer.sent == []
+
+
+def test_each_name_has_its_viewers_and_they_move_to_another_stream_with_its_header(film):
+    info, packets = film
+    sent: list[tuple[str, StreamRole, FragmentKind]] = []
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    small, large = (
+        LiveView(stream, clock, lambda stream, name, kind, _: sent.append((stream, name, kind)))
+        for stream in ("small", "large")
+    )
+    for view in (small, large):
+        view.begin(info)
+        view.add(packets[0])
+    small.start(StreamRole.SUB)
+    large.start(StreamRole.MAIN)
+    small.hand_over(StreamRole.SUB, large)
+    small.add(packets[1])
+    large.add(packets[1])
+    assert sent == [
+        ("large", StreamRole.SUB, FragmentKind.INIT),
+        ("large", StreamRole.MAIN, FragmentKind.FRAGMENT),
+        ("large", StreamRole.SUB, FragmentKind.FRAGMENT),
+    ]
+    clock.advance(LOOK_S + 1)
+    large.hand_over(StreamRole.SUB, small)
+    small.add(packets[2])
+    assert len(sent) == 3

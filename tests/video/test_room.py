@@ -13,13 +13,14 @@ from safecity.config import VideoSection
 from safecity.errors import Configuration, NotFound
 from safecity.model.observation import Observation, ObservationKind, pack, unpack
 from safecity.model.source import CameraState
+from safecity.model.video import CAMERAS_PER_SHARD, StreamRole
 from safecity.model.video_rule import ZoneIntrusion
 from safecity.simulator.camera import Fault
 from safecity.simulator.camera_data import SCENES, demo_cameras, film_path
 from safecity.video.custody import verify
 from safecity.video.index import FileEntry
 from safecity.video.live import FragmentKind
-from safecity.video.room import MAX_CAMERAS, VideoRoom
+from safecity.video.room import VideoRoom
 from safecity.video.session import Backoff
 
 from .conftest import PLACE, CameraStreet
@@ -69,10 +70,10 @@ async def test_a_room_records_watches_shows_and_tells(street: CameraStreet, tmp_
         told.publish,
         SystemClock(),
         settings=SETTINGS,
-        on_entry=entries.append,
         backoff=Backoff(first_s=0.05, limit_s=0.2, refused_s=0.2),
     )
-    pieces: list[tuple[str, FragmentKind, bytes]] = []
+    room.on_entry(entries.append)
+    pieces: list[tuple[str, StreamRole, FragmentKind, bytes]] = []
     room.on_fragment(lambda *piece: pieces.append(piece))
     await room.start()
     try:
@@ -80,7 +81,7 @@ async def test_a_room_records_watches_shows_and_tells(street: CameraStreet, tmp_
         await until(lambda: told.states("cam-1")[-1:] == ["refused"], "a refused camera")
         start = await room.live_start("cam-0")
         await until(lambda: len(pieces) > 5, "live fragments")
-        data = start.init + b"".join(start.fragments) + b"".join(piece for _, _, piece in pieces)
+        data = start.init + b"".join(start.fragments) + b"".join(piece for *_, piece in pieces)
         with av.open(io.BytesIO(data)) as container:
             assert sum(1 for _ in container.decode(video=0)) > 5
         assert (await room.still("cam-0"))[:2] == b"\xff\xd8"
@@ -126,7 +127,7 @@ async def test_recording_goes_on_when_nobody_takes_the_events(street: CameraStre
 
 def test_a_room_has_a_limit_and_ids_are_its_own(street: CameraStreet, tmp_path):
     config = street.config(0)
-    for configs in ([config] * 2, [config] * (MAX_CAMERAS + 1)):
+    for configs in ([config] * 2, [config] * (CAMERAS_PER_SHARD + 1)):
         with pytest.raises(Configuration):
             VideoRoom(configs, tmp_path, Told().publish, SystemClock())
 

@@ -9,6 +9,7 @@ import paho.mqtt.client as mqtt
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
@@ -49,8 +50,11 @@ class Bus:
             except Exception:
                 await self.client.close()
 
-    async def serve(self, subject: str, answer: Callable[[bytes], Awaitable[bytes]]) -> None:
-        """Answer every request on `subject` with what `answer` returns; several servers share the work."""
+    async def serve(self, subject: str, answer: Callable[[bytes], Awaitable[bytes]]) -> Subscription:
+        """Answer every request on `subject` with what `answer` returns; several servers share the work.
+
+        Returns the subscription, to end it before the connection ends.
+        """
 
         async def on_request(message: Msg) -> None:
             try:
@@ -58,7 +62,7 @@ class Bus:
             except Exception:
                 log.exception("request failed", subject=subject)
 
-        await self.client.subscribe(subject, queue=subject.replace(".", "-"), cb=on_request)
+        return await self.client.subscribe(subject, queue=subject.replace(".", "-"), cb=on_request)
 
     async def request(self, subject: str, data: bytes, timeout_s: float) -> bytes:
         """Return the answer to a request.

@@ -9,6 +9,7 @@ turned camera) is learned anew.
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 Luma = NDArray[np.float32]
@@ -50,12 +51,16 @@ class MotionGate:
         self._last = self._variance
         self._still_s = self._variance
         self._time_s = 0.0
+        # Kept from picture to picture: making its tables costs more than using them.
+        self._scaler = VideoReformatter()
         self.resets = 0
 
     def look(self, frame: Any, time_s: float) -> Motion:
         """Return what moves in a decoded picture (av.VideoFrame) taken at `time_s`."""
         height = max(round(GRID_WIDTH * frame.height / frame.width), 1)
-        small = frame.reformat(width=GRID_WIDTH, height=height, format="gray", interpolation="AREA")
+        small = self._scaler.reformat(
+            frame, width=GRID_WIDTH, height=height, format="gray", interpolation="AREA"
+        )
         return self.look_at(small.to_ndarray().astype(np.float32), time_s)
 
     def look_at(self, luma: Luma, time_s: float) -> Motion:

@@ -1,8 +1,9 @@
 """Live view: the stream as fragmented MP4, one fragment a picture, made only while somebody looks.
 
-One muxer serves all viewers of a camera. A new viewer gets the header and everything since the last keyframe,
+One muxer serves all viewers of a stream. A new viewer gets the header and everything since the last keyframe,
 so its first picture is there at once. Time stamps run on over lost connections; a viewer sees an outage as a
-jump.
+jump. A view may be asked for under both names of a camera's streams: a camera without a small stream, or with
+one that is lost, shows its large one under both.
 """
 
 import threading
@@ -14,6 +15,7 @@ import msgspec
 
 from safecity.clock import Clock
 from safecity.errors import Unavailable
+from safecity.model.video import StreamRole
 from safecity.video.bitstream import StreamInfo, VideoPacket
 from safecity.video.fmp4 import fragment
 
@@ -41,14 +43,17 @@ class LiveStart(msgspec.Struct, frozen=True, kw_only=True):
     fragments: list[bytes]
 
 
-FragmentListener = Callable[[str, FragmentKind, bytes], None]
+FragmentListener = Callable[[str, StreamRole, FragmentKind, bytes], None]
 
 
 class LiveView:
-    """One camera's live view. Fed by the stream's thread, asked by any."""
+    """The live view of one stream. Fed by the stream's thread, asked by any."""
 
     def __init__(self, camera_id: str, clock: Clock, on_fragment: FragmentListener) -> None:
-        """Keep what a viewer would need. on_fragment is called in the stream's thread."""
+        """Keep what a viewer would need.
+
+        on_fragment is called in the stream's thread, once for each name under which the view is looked at.
+        """
         self.camera_id = camera_id
         self._clock = clock
         self._on_fragment = on_fragment
@@ -57,7 +62,7 @@ class LiveView:
         self._ring: list[VideoPacket] = []
         self._ring_bytes = 0
         self._sequence = 0
-        self._until_s = 0.0
+        self._until_s: dict[StreamRole, float] = {}
 
     def begin(self, info: StreamInfo) -> None:
         """Show `info` from now on; viewers get its header before its first keyframe."""
@@ -65,35 +70,39 @@ class LiveView:
             is_new = info != self._info
             self._info = info
             self._ring = []
-            wanted = self._is_wanted()
-        if is_new and wanted:
-            self._on_fragment(self.camera_id, FragmentKind.INIT, info.init)
+            names = self._wanted()
+        if is_new:
+            for name in names:
+                self._on_fragment(self.camera_id, name, FragmentKind.INIT, info.init)
 
     def add(self, packet: VideoPacket) -> None:
         """Keep the packet and, while somebody looks, send it on."""
         with self._lock:
             self._keep(packet)
-            if not self._is_wanted():
+            names = self._wanted()
+            if not names:
                 return
             self._sequence += 1
             data = fragment(self._sequence, packet.ticks, (packet,), packet.ticks + packet.duration_ticks)
         kind = FragmentKind.KEYFRAME if packet.is_key else FragmentKind.FRAGMENT
-        self._on_fragment(self.camera_id, kind, data)
+        for name in names:
+            self._on_fragment(self.camera_id, name, kind, data)
 
     def end(self, reason: str) -> None:
         """Know that the stream has ended: the last picture stays for stills, there is nothing to join."""
         with self._lock:
             del self._ring[1:]
 
-    def start(self) -> LiveStart:
-        """Return what a new viewer needs and keep fragments coming for LOOK_S.
+    def start(self, name: StreamRole, *, keep: bool = True) -> LiveStart:
+        """Return what a new viewer needs and keep fragments coming under `name` for LOOK_S.
 
-        Raises Unavailable while the camera has not sent a whole keyframe.
+        keep: false only to look at what is there. Raises Unavailable while no whole keyframe has come.
         """
         with self._lock:
             if self._info is None or not self._ring:
                 raise Unavailable("this camera sends no picture now; try again when its state is live")
-            self._until_s = self._clock.monotonic_s() + LOOK_S
+            if keep:
+                self._until_s[name] = self._clock.monotonic_s() + LOOK_S
             last = self._ring[-1]
             end_ticks = last.ticks + last.duration_ticks
             joined = fragment(self._sequence, self._ring[0].ticks, self._ring, end_ticks)
@@ -104,6 +113,22 @@ class LiveView:
                 init=self._info.init,
                 fragments=[joined],
             )
+
+    def hand_over(self, name: StreamRole, other: "LiveView") -> None:
+        """Let those who look under `name` see `other` from now on; its header tells them to begin anew."""
+        with self._lock:
+            until_s = self._until_s.pop(name, 0.0)
+        other.take_over(name, until_s)
+
+    def take_over(self, name: StreamRole, until_s: float) -> None:
+        """Show this stream under `name` until `until_s` (monotonic), to those who saw another one there."""
+        if until_s <= self._clock.monotonic_s():
+            return
+        with self._lock:
+            self._until_s[name] = until_s
+            info = self._info
+        if info is not None:
+            self._on_fragment(self.camera_id, name, FragmentKind.INIT, info.init)
 
     def last_key(self) -> tuple[StreamInfo, VideoPacket]:
         """Return the stream and its last keyframe. Raises Unavailable when there is none."""
@@ -120,5 +145,9 @@ class LiveView:
             self._ring.append(packet)
             self._ring_bytes += len(packet.sample)
 
-    def _is_wanted(self) -> bool:
-        return self._clock.monotonic_s() < self._until_s
+    def _wanted(self) -> list[StreamRole]:
+        """Return the names under which somebody looks now."""
+        if not self._until_s:
+            return []
+        now_s = self._clock.monotonic_s()
+        return [name for name, until_s in self._until_s.items() if now_s < until_s]

@@ -4,41 +4,40 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 
 from safecity.clock import Clock
 from safecity.config import VideoSection
 from safecity.errors import Configuration, NotFound
 from safecity.model.observation import Observation
-from safecity.model.source import Camera, CameraState
+from safecity.model.source import Camera
+from safecity.model.video import CAMERAS_PER_SHARD, CameraSetup, Hold, StreamRole
 from safecity.video.analysis import Analysis
 from safecity.video.archive import Archive, EntryListener, Retention
-from safecity.video.bitstream import StreamInfo, VideoPacket
 from safecity.video.camera import CameraConfig
-from safecity.video.detector import Detector
-from safecity.video.live import FragmentKind, FragmentListener, LiveStart, LiveView
+from safecity.video.detector import make_detector
+from safecity.video.index import Entry
+from safecity.video.live import FragmentKind, FragmentListener, LiveStart
 from safecity.video.picture import still
 from safecity.video.recorder import Recorder
-from safecity.video.recovery import Recovered
-from safecity.video.reports import CameraFigures, intrusion_observation, state_observation
-from safecity.video.rules import Intrusion
-from safecity.video.session import Backoff, StreamSession
+from safecity.video.reports import CameraFigures, event_observation, with_snapshot
+from safecity.video.session import Backoff
+from safecity.video.sighting import Seen
+from safecity.video.snapshots import Snapshot, Snapshots
+from safecity.video.unit import CameraUnit, Surroundings
 
 log = structlog.get_logger()
 
-MAX_CAMERAS: Final = 16
-"""Cameras of one process: a crash in a native library costs one shard."""
 TICK_S: Final = 0.5
 OUTBOX_LIMIT: Final = 1000
 """Observations that wait for the bus at most; then the oldest go, counted."""
 RETRY_S: Final = 1.0
-REMIND_S: Final = 5.0
-"""How often a camera without a picture says so again: rules wait how long it lasts."""
+OPEN_AGAIN_S: Final = 5.0
+"""How long a camera waits whose recordings the disk refused to open."""
 
 Publish = Callable[[Observation], Awaitable[None]]
 
@@ -54,36 +53,44 @@ class VideoRoom:
         clock: Clock,
         *,
         settings: VideoSection | None = None,
-        on_entry: EntryListener | None = None,
         backoff: Backoff | None = None,
     ) -> None:
         """Prepare; nothing runs before `start`.
 
-        directory: where recordings go. publish: takes an observation to the bus; it is tried again until it
-        succeeds. on_entry: told of each index entry (file, gap, deletion) once it is on disk, in the
-        archive's thread. Raises Configuration for more than 16 cameras or an id that is given twice.
+        configs: the cameras to begin with; `apply` changes them. directory: where recordings go. publish:
+        takes an observation to the bus; it is tried again until it succeeds. Raises Configuration for more
+        than 16 cameras or an id that is given twice.
         """
-        if len(configs) > MAX_CAMERAS:
-            raise Configuration(f"one video process takes {MAX_CAMERAS} cameras; start another for the rest")
-        if len({config.id for config in configs}) != len(configs):
-            raise Configuration("two cameras have the same id; give each its own")
+        _check(configs)
         self._settings = settings or VideoSection()
         self._directory = directory
         self._publish = publish
         self._clock = clock
-        self._backoff = backoff
-        self._configs = list(configs)
+        self._first = tuple(configs)
         retention = Retention(
             max_age_s=self._settings.retention_days * 86_400,
             min_free_bytes=self._settings.min_free_mb * 1024 * 1024,
         )
-        self._archive = Archive(directory, retention, clock, on_entry or _tell_nobody)
-        self._analysis = Analysis(self._configs, self._make_detector, self._on_event, clock)
-        self._units: dict[str, _Unit] = {}
+        self._archive = Archive(directory, retention, clock, self._tell_entry)
+        self._snapshots = Snapshots(directory)
+        self._analysis = Analysis(lambda: make_detector(self._settings), self._on_event, clock)
+        self._shared = Surroundings(
+            analysis=self._analysis,
+            clock=clock,
+            on_fragment=self._on_live,
+            on_state=lambda camera_id: self._in_loop(self._report, camera_id),
+            timeout_s=self._settings.rtsp_timeout_s,
+            backoff=backoff,
+        )
+        self._units: dict[str, CameraUnit] = {}
+        self._wanted: dict[str, CameraConfig] = {}
+        self._last_event: dict[str, datetime] = {}
+        self._applying = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._outbox: asyncio.Queue[Observation] = asyncio.Queue(OUTBOX_LIMIT)
         self._tasks: list[asyncio.Task[None]] = []
         self._listeners: list[FragmentListener] = []
+        self._entry_listeners: list[EntryListener] = []
         self.outbox_dropped = 0
 
     async def start(self) -> None:
@@ -93,71 +100,99 @@ class VideoRoom:
         """
         self._loop = asyncio.get_running_loop()
         try:
-            for config in self._configs:
-                found = await asyncio.to_thread(self._archive.open_camera, config.id)
-                self._units[config.id] = self._make_unit(config, found)
+            self._directory.mkdir(parents=True, exist_ok=True)
+            opened = [await asyncio.to_thread(self._open, config) for config in self._first]
         except OSError as error:
             reason = os.strerror(error.errno or 0)
             raise Configuration(f"recordings cannot be kept in {self._directory}: {reason}") from error
         self._archive.start()
+        self._snapshots.start()
         self._analysis.start()
-        for unit in self._units.values():
-            unit.session.start()
+        for unit in opened:
+            self._admit(unit)
         self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._send())]
 
     async def stop(self) -> None:
         """Close all connections and files, and enter them in the index."""
-        for unit in self._units.values():
-            unit.session.stop()
-        await asyncio.to_thread(self._join_sessions)
+        units, self._units = self._units, {}
+        await asyncio.to_thread(self._end, list(units.values()), "the program was stopped")
         await asyncio.to_thread(self._analysis.stop, 2.0)
+        await asyncio.to_thread(self._snapshots.stop, 1.0)
         await asyncio.to_thread(self._archive.stop, 5.0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _join_sessions(self) -> None:
-        """Wait for all streams together, at most as long as one silent camera may hold its thread."""
-        end_s = self._clock.monotonic_s() + self._settings.rtsp_timeout_s + 0.5
-        for unit in self._units.values():
-            if not unit.session.join(max(end_s - self._clock.monotonic_s(), 0.0)):
-                log.warning("a stream does not end", camera=unit.config.id)
+    async def apply(
+        self,
+        configs: Sequence[CameraConfig],
+        holds: Sequence[Hold] = (),
+        resting: Sequence[CameraSetup] = (),
+    ) -> None:
+        """Have exactly these cameras from now on; those whose decisions are the same notice nothing.
 
-    def cameras(self) -> list[Camera]:
-        """Return all cameras as people may see them, with their present states."""
-        return [unit.camera() for unit in self._units.values()]
-
-    def figures(self) -> list[CameraFigures]:
-        """Return the counters of all cameras."""
-        return [unit.figures() for unit in self._units.values()]
-
-    def on_fragment(self, listener: FragmentListener) -> None:
-        """Call `listener(camera_id, kind, data)` in the event loop for each fragment that is looked at."""
-        self._listeners.append(listener)
-
-    async def live_start(self, camera_id: str) -> LiveStart:
-        """Return what a new viewer of a camera needs, and keep its fragments coming for 15 s.
-
-        Raises NotFound for a camera that isn't of this room, Unavailable while it has no picture.
+        A change of rules or masks interrupts nothing; one of address or account begins that stream anew.
+        holds: what must not be deleted. resting: switched-off cameras, whose recordings stay by their policy.
+        Raises Configuration for more cameras than one process takes; then nothing changes.
         """
-        return self._unit(camera_id).live.start()
+        _check(configs)
+        async with self._applying:
+            # First what must not be deleted, then who might.
+            self._archive.set_holds(holds)
+            wanted = self._wanted = {config.id: config for config in configs if config.setup.enabled}
+            for setup in (*resting, *(config.setup for config in configs)):
+                self._archive.set_policy(setup.id, setup.retention)
+            await self._dismiss([unit for id_, unit in self._units.items() if id_ not in wanted])
+            for config in wanted.values():
+                unit = self._units.get(config.id)
+                if unit is None:
+                    await self._add(config)
+                elif unit.config != config:
+                    await asyncio.to_thread(unit.apply, config)
 
-    async def still(self, camera_id: str) -> bytes:
-        """Return a camera's last keyframe as JPEG. Raises NotFound and Unavailable as `live_start`."""
-        info, packet = self._unit(camera_id).live.last_key()
-        return await asyncio.to_thread(still, info, packet)
+    async def _add(self, config: CameraConfig) -> None:
+        """Take over a camera. One whose recordings the disk refuses is tried again; the others go on."""
+        try:
+            self._admit(await asyncio.to_thread(self._open, config))
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            log.error("a camera's recordings cannot be opened", camera=config.id, reason=reason)
+            task = asyncio.create_task(self._add_later(config))
+            self._tasks.append(task)
+            task.add_done_callback(self._tasks.remove)
 
-    def _unit(self, camera_id: str) -> "_Unit":
-        if camera_id not in self._units:
-            raise NotFound(f"camera {camera_id} is not here")
-        return self._units[camera_id]
+    async def _add_later(self, config: CameraConfig) -> None:
+        await asyncio.sleep(OPEN_AGAIN_S)
+        async with self._applying:
+            if config.id not in self._units and config.id in self._wanted:
+                await self._add(self._wanted[config.id])
 
-    def _make_detector(self) -> Detector:
-        return Detector(
-            confidence=self._settings.detector_confidence, threads=self._settings.detector_threads
-        )
+    def _admit(self, unit: CameraUnit) -> None:
+        self._units = {**self._units, unit.config.id: unit}
+        unit.start()
 
-    def _make_unit(self, config: CameraConfig, found: Recovered) -> "_Unit":
+    async def _dismiss(self, units: list[CameraUnit]) -> None:
+        gone = {unit.config.id for unit in units}
+        self._units = {id_: unit for id_, unit in self._units.items() if id_ not in gone}
+        if units:
+            await asyncio.to_thread(self._end, units, "the camera was removed or switched off")
+        for camera_id in gone:
+            self._archive.remove_camera(camera_id)
+
+    def _end(self, units: list[CameraUnit], reason: str) -> None:
+        """End streams together: their files at once, their threads as soon as a silent camera lets them."""
+        for unit in units:
+            unit.stop()
+        for unit in units:
+            unit.shut(reason)
+        end_s = self._clock.monotonic_s() + self._settings.rtsp_timeout_s + 0.5
+        for unit in units:
+            if not unit.join(max(end_s - self._clock.monotonic_s(), 0.0)):
+                log.warning("a stream's thread does not end; it is cut off", camera=unit.config.id)
+
+    def _open(self, config: CameraConfig) -> CameraUnit:
+        """Repair a camera's recordings and prepare all that belongs to it. Raises OSError."""
+        found = self._archive.add_camera(config.id, config.setup.retention)
         recorder = Recorder(
             config.id,
             self._archive.folder(config.id),
@@ -165,23 +200,66 @@ class VideoRoom:
             self._clock,
             link=found.link,
             last_end=found.last_end,
+            outage=found.outage,
             segment_s=self._settings.segment_s,
         )
-        live = LiveView(config.id, self._clock, self._on_live)
-        sink = _Fan(config.id, recorder, live, self._analysis)
+        return CameraUnit(config, recorder, self._shared)
 
-        def on_state(state: CameraState, reason: str) -> None:
-            self._in_loop(self._report, config.id)
+    def cameras(self) -> list[Camera]:
+        """Return all cameras as people may see them, with their present states."""
+        return [unit.camera() for unit in self._units.values()]
 
-        session = StreamSession(
-            config,
-            sink,
-            on_state,
-            self._clock,
-            timeout_s=self._settings.rtsp_timeout_s,
-            backoff=self._backoff,
-        )
-        return _Unit(config, session, recorder, live, self._analysis, self._clock.now())
+    def recording_since(self) -> dict[str, datetime | None]:
+        """Return for each camera when the file began that is being written, None without one."""
+        return {camera_id: unit.recording_since for camera_id, unit in self._units.items()}
+
+    def figures(self) -> list[CameraFigures]:
+        """Return the counters of all cameras."""
+        return [unit.figures() for unit in self._units.values()]
+
+    def counters(self) -> dict[str, float]:
+        """Return what concerns no single camera: analysis, snapshots, recordings, what waits for the bus."""
+        snapshots, archive = self._snapshots.counters, self._archive.counters
+        return {
+            "watching": float(self._analysis.is_watching),
+            "analysis_restarts_total": float(self._analysis.counters.restarts),
+            "snapshots_total": float(snapshots.written),
+            "snapshots_missing_total": float(snapshots.dropped + snapshots.failed),
+            "recordings_deleted_for_space_total": float(archive.deleted_for_space),
+            "archive_disk_errors_total": float(archive.disk_errors),
+            "observations_dropped_total": float(self.outbox_dropped),
+        }
+
+    def on_entry(self, listener: EntryListener) -> None:
+        """Call `listener(entry)` for each index entry (file, gap, deletion) that is on disk.
+
+        It is called in the archive's thread. Say so before `start`.
+        """
+        self._entry_listeners.append(listener)
+
+    def on_fragment(self, listener: FragmentListener) -> None:
+        """Call `listener(camera_id, name, kind, data)` in the event loop for each fragment looked at."""
+        self._listeners.append(listener)
+
+    async def live_start(
+        self, camera_id: str, role: StreamRole = StreamRole.MAIN, *, keep: bool = True
+    ) -> LiveStart:
+        """Return what a new viewer of a camera's stream needs, and keep its fragments coming for 15 s.
+
+        keep: false only to look at what is there. Raises NotFound for a camera that isn't of this room,
+        Unavailable while it has no picture.
+        """
+        return self._unit(camera_id).view(role).start(role, keep=keep)
+
+    async def still(self, camera_id: str) -> bytes:
+        """Return a camera's last keyframe as JPEG. Raises NotFound and Unavailable as `live_start`."""
+        info, packet = self._unit(camera_id).view(StreamRole.MAIN).last_key()
+        return await asyncio.to_thread(still, info, packet)
+
+    def _unit(self, camera_id: str) -> CameraUnit:
+        if camera_id not in self._units:
+            raise NotFound(f"camera {camera_id} is not here")
+        return self._units[camera_id]
 
     def _in_loop(self, call: Callable[..., None], *values: object) -> None:
         """Run `call` in the event loop; called by the threads."""
@@ -189,19 +267,40 @@ class VideoRoom:
             with contextlib.suppress(RuntimeError):  # the loop has ended before this thread
                 self._loop.call_soon_threadsafe(call, *values)
 
-    def _on_live(self, camera_id: str, kind: FragmentKind, data: bytes) -> None:
-        self._in_loop(self._fan_out, camera_id, kind, data)
+    def _on_live(self, camera_id: str, name: StreamRole, kind: FragmentKind, data: bytes) -> None:
+        self._in_loop(self._fan_out, camera_id, name, kind, data)
 
-    def _fan_out(self, camera_id: str, kind: FragmentKind, data: bytes) -> None:
+    def _fan_out(self, camera_id: str, name: StreamRole, kind: FragmentKind, data: bytes) -> None:
         for listener in self._listeners:
-            listener(camera_id, kind, data)
+            listener(camera_id, name, kind, data)
 
-    def _on_event(self, camera_id: str, event: Intrusion) -> None:
-        self._in_loop(self._put, intrusion_observation(self._units[camera_id].config, event, self._clock))
+    def _tell_entry(self, entry: Entry) -> None:
+        for listener in self._entry_listeners:
+            listener(entry)
+
+    def _on_event(self, camera_id: str, seen: Seen) -> None:
+        """Tell of an event and keep its picture; called in the analysis thread."""
+        unit = self._units.get(camera_id)
+        if unit is None:
+            return
+        moment = self._own_moment(camera_id, datetime.fromtimestamp(seen.event.time_s, UTC))
+        told = event_observation(unit.config, seen.event, moment, self._clock)
+        if self._snapshots.take(Snapshot(told.id, moment, seen.frame, seen.persons, seen.setup)):
+            told = with_snapshot(told)
+        self._in_loop(self._put, told)
+
+    def _own_moment(self, camera_id: str, moment: datetime) -> datetime:
+        """Return a moment that no event of the camera has: two in the same picture are two facts."""
+        last = self._last_event.get(camera_id)
+        if last is not None and abs(moment - last) < timedelta(milliseconds=1):
+            moment = last + timedelta(microseconds=1)
+        self._last_event[camera_id] = moment
+        return moment
 
     def _report(self, camera_id: str) -> None:
         """Publish how a camera is, if that has changed since it was last said."""
-        observation = self._units[camera_id].state_change(self._clock)
+        unit = self._units.get(camera_id)
+        observation = unit.state_change() if unit is not None else None
         if observation is not None:
             self._put(observation)
 
@@ -214,7 +313,7 @@ class VideoRoom:
     async def _tick(self) -> None:
         while True:
             for camera_id, unit in self._units.items():
-                unit.session.watch()
+                unit.watch()
                 self._report(camera_id)
             await asyncio.sleep(TICK_S)
 
@@ -230,110 +329,10 @@ class VideoRoom:
                     await asyncio.sleep(RETRY_S)
 
 
-class _Fan:
-    """Hands one camera's stream to the recorder first, then to those who may never hold it up."""
-
-    def __init__(self, camera_id: str, recorder: Recorder, live: LiveView, analysis: Analysis) -> None:
-        self._camera_id = camera_id
-        self._recorder = recorder
-        self._live = live
-        self._analysis = analysis
-        self._info: StreamInfo | None = None
-
-    def begin(self, info: StreamInfo) -> None:
-        self._info = info
-        self._recorder.begin(info)
-        self._live.begin(info)
-
-    def add(self, packet: VideoPacket) -> None:
-        self._recorder.add(packet)
-        self._live.add(packet)
-        if self._info is not None:
-            self._analysis.offer(self._camera_id, self._info, packet)
-
-    def end(self, reason: str) -> None:
-        self._recorder.end(reason)
-        self._live.end(reason)
-        self._analysis.restart(self._camera_id)
-
-
-class _Unit:
-    """One camera with all that belongs to it."""
-
-    def __init__(
-        self,
-        config: CameraConfig,
-        session: StreamSession,
-        recorder: Recorder,
-        live: LiveView,
-        analysis: Analysis,
-        now: datetime,
-    ) -> None:
-        self.config = config
-        self.session = session
-        self.live = live
-        self._recorder = recorder
-        self._analysis = analysis
-        self._watch = analysis.watches[config.id]
-        self._said: tuple[CameraState, str, bool] | None = None
-        self._said_at = now
-        self._since = now
-
-    def camera(self) -> Camera:
-        state, reason, recording = self._now()
-        return msgspec.structs.replace(
-            self.config.setup.public(),
-            state=state,
-            state_since=self._since,
-            state_reason=reason,
-            recording=recording,
+def _check(configs: Sequence[CameraConfig]) -> None:
+    if len(configs) > CAMERAS_PER_SHARD:
+        raise Configuration(
+            f"one video process takes {CAMERAS_PER_SHARD} cameras; start another for the rest"
         )
-
-    def state_change(self, clock: Clock) -> Observation | None:
-        now = self._now()
-        if now == self._said and not self._remind(now[0], clock.now()):
-            return None
-        self._said_at = clock.now()
-        if self._said is None or now[0] is not self._said[0]:
-            self._since = clock.now()
-        self._said = now
-        return state_observation(self.config, *now, clock)
-
-    def _remind(self, state: CameraState, now: datetime) -> bool:
-        away = state in (CameraState.LOST, CameraState.REFUSED, CameraState.STALLED)
-        return away and (now - self._said_at).total_seconds() >= REMIND_S
-
-    def figures(self) -> CameraFigures:
-        stream, recorder, watch = self.session.counters, self._recorder.counters, self._watch.counters
-        return CameraFigures(
-            camera_id=self.config.id,
-            state=self.session.state[0],
-            recording=self._recorder.is_recording,
-            watched=self._analysis.is_watching,
-            packets=stream.packets,
-            octets=stream.octets,
-            outages=stream.outages,
-            discontinuities=stream.discontinuities,
-            recorded_octets=recorder.octets,
-            files=recorder.files,
-            gaps=recorder.gaps,
-            lost_packets=recorder.lost_packets,
-            disk_errors=recorder.disk_errors,
-            frames_dropped=watch.dropped,
-            frames_skipped=watch.skipped,
-            frames_decoded=watch.decoded,
-            frames_looked_at=watch.looked_at,
-            detections=watch.detections,
-            events=watch.events,
-        )
-
-    def _now(self) -> tuple[CameraState, str, bool]:
-        state, reason = self.session.state
-        storage = self._recorder.storage_reason
-        if state is CameraState.LIVE and storage:
-            reason = storage
-        return state, reason, self._recorder.is_recording
-
-
-def _tell_nobody(entry: object) -> None:
-    """Ignore an index entry: the index itself is on disk."""
+    if len({config.id for config in configs}) != len(configs):
+        raise Configuration("two cameras have the same id; give each its own")

@@ -48,12 +48,13 @@ class Assignment(Noun, frozen=True):
 
     cameras: those that are switched on, with their accounts. resting: setups of those that are not; their
     recordings stay under their retention. holds: all that stand, of any camera, so that what one that was
-    removed has recorded is kept too.
+    removed has recorded is kept too. shards: all that have cameras, of the whole installation.
     """
 
     cameras: tuple[CameraConfig, ...] = ()
     holds: tuple[Hold, ...] = ()
     resting: tuple[CameraSetup, ...] = ()
+    shards: tuple[int, ...] = ()
 
 
 class Told(Noun, frozen=True):
@@ -61,6 +62,7 @@ class Told(Noun, frozen=True):
 
     setups: tuple[CameraSetup, ...] = ()
     holds: tuple[Hold, ...] = ()
+    shards: tuple[int, ...] = ()
     sealed: dict[str, bytes] = msgspec.field(default_factory=dict)
 
 
@@ -162,6 +164,7 @@ class Roster:
             cameras=tuple(self._config(setup, told.sealed) for setup in setups if setup.enabled),
             holds=told.holds,
             resting=tuple(setup for setup in setups if not setup.enabled),
+            shards=told.shards,
         )
 
     def _config(self, setup: CameraSetup, sealed: dict[str, bytes]) -> CameraConfig:
@@ -214,9 +217,11 @@ async def _told(connection: asyncpg.Connection, shard: int) -> Told:
         "WHERE s.shard = $1 ORDER BY a.camera_id",
         shard,
     )
+    shards = await connection.fetch("SELECT DISTINCT shard FROM camera_setup ORDER BY shard")
     return Told(
         setups=_readable(setups, msgspec.json.Decoder(CameraSetup).decode),
         holds=_readable(holds, msgspec.json.Decoder(Hold).decode),
+        shards=tuple(row["shard"] for row in shards),
         sealed={row["camera_id"]: bytes(row["sealed"]) for row in accounts},
     )
 

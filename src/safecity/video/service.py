@@ -1,78 +1,126 @@
 """The video role on the bus: observations out, live pictures and stills on request."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 
 import msgspec
 import structlog
+from nats.aio.subscription import Subscription
 
 from safecity.bus.batcher import MicroBatcher
 from safecity.bus.connection import Bus
-from safecity.bus.subjects import live, live_start, still
+from safecity.bus.subjects import PEEK, live, live_start
 from safecity.errors import SafeCityError
 from safecity.model.observation import Observation
+from safecity.model.source import CameraState
 from safecity.model.video import StreamRole
-from safecity.video.camera import CameraConfig
 from safecity.video.live import FragmentKind
 from safecity.video.room import Publish, VideoRoom
+from safecity.video.roster import Assignment
+from safecity.video.shipper import Shipper
 
 log = structlog.get_logger()
 
-SUMMED = ("packets", "lost_packets", "gaps", "frames_dropped", "frames_looked_at", "detections", "events")
+SHIP_AGAIN_S = 10.0
+SUMMED = (
+    "packets",
+    "connects",
+    "outages",
+    "lost_packets",
+    "recorded_octets",
+    "gaps",
+    "disk_errors",
+    "frames_dropped",
+    "frames_skipped",
+    "frames_decoded",
+    "frames_looked_at",
+    "detections",
+    "activations",
+    "analysis_failures",
+    "events",
+)
 
 
 class VideoService:
-    """Connects one video room to the bus."""
+    """Connects one video room to the bus, and to who decides on its cameras."""
 
-    def __init__(self, room: VideoRoom, configs: Sequence[CameraConfig], bus: Bus) -> None:
-        """Serve the cameras of `room` over `bus`."""
+    def __init__(self, room: VideoRoom, bus: Bus, shipper: Shipper | None = None) -> None:
+        """Serve the cameras of `room` over `bus`; `shipper` copies what is known of their recordings."""
+        self.shards: tuple[int, ...] = ()
         self._room = room
-        self._configs = configs
         self._bus = bus
+        self._shipper = shipper
+        self._served: dict[str, list[Subscription]] = {}
 
-    async def run(self) -> None:
-        """Work until cancelled, then close every file."""
+    async def run(self, changes: AsyncIterator[Assignment]) -> None:
+        """Work as `changes` say until cancelled, then close every file."""
         self._room.on_fragment(self._on_fragment)
-        for config in self._configs:
-            await self._serve(config.id)
         await self._room.start()
+        shipping = None if self._shipper is None else asyncio.create_task(_keep_shipping(self._shipper))
         try:
+            async for assignment in changes:
+                await self._apply(assignment)
             await asyncio.Event().wait()
         finally:
             await self._room.stop()
+            if shipping is not None:
+                shipping.cancel()
+                await asyncio.gather(shipping, return_exceptions=True)
 
     def counters(self) -> dict[str, float]:
         """Return what all cameras together counted."""
         figures = self._room.figures()
         summed = {f"{name}_total": float(sum(getattr(f, name) for f in figures)) for name in SUMMED}
-        return summed | {
+        states = {f"cameras_{state}": float(sum(f.state is state for f in figures)) for state in CameraState}
+        return {
+            **summed,
+            **states,
+            **self._room.counters(),
+            **(self._shipper.counters() if self._shipper else {}),
             "cameras": float(len(figures)),
             "recording": float(sum(f.recording for f in figures)),
-            "observations_dropped_total": float(self._room.outbox_dropped),
         }
 
-    async def _serve(self, camera_id: str) -> None:
-        async def on_live(_: bytes) -> bytes:
+    async def _apply(self, assignment: Assignment) -> None:
+        try:
+            await self._room.apply(assignment.cameras, assignment.holds, assignment.resting)
+        except SafeCityError as error:
+            log.error("the cameras stay as they were", reason=str(error))
+        self.shards = assignment.shards
+        wanted = {camera.id for camera in self._room.cameras()}
+        for camera_id in self._served.keys() - wanted:
+            for subscription in self._served.pop(camera_id):
+                await subscription.unsubscribe()
+        if self._shipper is not None:
+            self._shipper.add_cameras(wanted | {setup.id for setup in assignment.resting})
+        for camera_id in sorted(wanted - self._served.keys()):
+            self._served[camera_id] = [await self._serve(camera_id, role) for role in StreamRole]
+
+    async def _serve(self, camera_id: str, role: StreamRole) -> Subscription:
+        async def on_live(request: bytes) -> bytes:
             try:
-                return msgspec.msgpack.encode(await self._room.live_start(camera_id))
+                start = await self._room.live_start(camera_id, role, keep=request != PEEK)
+                return msgspec.msgpack.encode(start)
             except SafeCityError as error:
                 return msgspec.msgpack.encode({"code": error.code, "message": str(error)})
 
-        async def on_still(_: bytes) -> bytes:
-            try:
-                return await self._room.still(camera_id)
-            except SafeCityError as error:
-                log.info("no still", camera=camera_id, reason=str(error))
-                return b""
+        return await self._bus.serve(live_start(camera_id, role), on_live)
 
-        await self._bus.serve(live_start(camera_id, StreamRole.MAIN), on_live)
-        await self._bus.serve(still(camera_id), on_still)
-
-    def _on_fragment(self, camera_id: str, kind: FragmentKind, data: bytes) -> None:
+    def _on_fragment(self, camera_id: str, name: StreamRole, kind: FragmentKind, data: bytes) -> None:
         task = asyncio.ensure_future(
-            self._bus.client.publish(live(camera_id, StreamRole.MAIN), data, headers={"Kind": kind.value})
+            self._bus.client.publish(live(camera_id, name), data, headers={"Kind": kind.value})
         )
         task.add_done_callback(_note_failure)
+
+
+async def _keep_shipping(shipper: Shipper) -> None:
+    while True:
+        try:
+            await shipper.run()
+        except Exception:
+            # What is on disk stays; recording must not end because its copy met a defect.
+            log.exception("copying the recording index failed in our own code and begins anew")
+            await asyncio.sleep(SHIP_AGAIN_S)
 
 
 def publisher(batcher: MicroBatcher) -> Publish:

@@ -34,7 +34,8 @@ class RoleState(StrEnum):
 class Heartbeat(Noun, frozen=True):
     """What a role says of itself. Counters whose name ends in _total only grow while the process lives.
 
-    ready: false while it still loads or compiles.
+    ready: false while it still loads or compiles. shard: which part of the role's work it does; processes of
+    one shard stand in for each other, those of different shards don't.
     """
 
     role: str
@@ -42,6 +43,7 @@ class Heartbeat(Noun, frozen=True):
     at: datetime
     counters: dict[str, float] = msgspec.field(default_factory=dict)
     ready: bool = True
+    shard: int = 0
 
 
 class _Heard:
@@ -104,10 +106,15 @@ class RoleWatch:
         heard = self._heard.get(role)
         if heard is None:
             return RoleState.STARTING if now_s - self._began_s < STARTING_S else RoleState.DOWN
-        alive = [beat for at_s, beat in heard.beats.values() if now_s - at_s <= SILENT_S]
-        if not alive:
+        shards: dict[int, list[Heartbeat]] = {beat.shard: [] for _, beat in heard.beats.values()}
+        for at_s, beat in heard.beats.values():
+            if now_s - at_s <= SILENT_S:
+                shards[beat.shard].append(beat)
+        # A role is as well as its worst shard: nobody does the work of one that is away.
+        if not all(shards.values()):
             return RoleState.DOWN
-        return RoleState.RUNNING if any(beat.ready for beat in alive) else RoleState.STARTING
+        ready = all(any(beat.ready for beat in alive) for alive in shards.values())
+        return RoleState.RUNNING if ready else RoleState.STARTING
 
     def _forget(self, now_s: float) -> None:
         for role, heard in list(self._heard.items()):
