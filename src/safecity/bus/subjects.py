@@ -112,6 +112,29 @@ def still(camera_id: str) -> str:
     return f"still.{camera_id}"
 
 
+def view(camera_id: str) -> str:
+    """Return the core subject on which a camera's masked live fragments go."""
+    return f"view.{camera_id}"
+
+
+def view_start(camera_id: str) -> str:
+    """Return the request subject for what a new viewer of a camera's masked picture needs."""
+    return f"view.{camera_id}.start"
+
+
+def playback(camera_id: str) -> str:
+    """Return the request subject for pieces and pictures of a camera's recordings."""
+    return f"playback.{camera_id}"
+
+
+def snapshot(camera_id: str) -> str:
+    """Return the request subject for the pictures of a camera's events."""
+    return f"snapshot.{camera_id}"
+
+
+EVERY: Final = "*"
+"""In place of a camera's id: all of them."""
+
 PROBE: Final = "probe.store"
 """Subject of the message that tells whether JetStream can store; its stream keeps one that nobody reads."""
 

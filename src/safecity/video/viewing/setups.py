@@ -1,0 +1,98 @@
+"""What must be hidden on each camera: its setup from the database, made into veils, with the one detector."""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from safecity.clock import Clock
+from safecity.errors import SafeCityError
+from safecity.model.video import CameraSetup
+from safecity.store.database import Database
+from safecity.video.viewing.veil import Finder, Veil
+
+log = structlog.get_logger()
+
+RETRY_S = 30.0
+"""How long a detector that could not be loaded is left alone; all is coarse meanwhile."""
+
+
+class OneFinder:
+    """The detector of this process, loaded when first needed. Used by many threads."""
+
+    def __init__(self, make: Callable[[], Finder], clock: Clock) -> None:
+        """Load with `make`, which may raise and may take seconds."""
+        self._make = make
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._finder: Finder | None = None
+        self._retry_s = float("-inf")
+
+    def get(self) -> Finder | None:
+        """Return the detector, None while it cannot be used."""
+        if self._finder is not None:
+            return self._finder
+        with self._lock:
+            if self._finder is None and self._clock.monotonic_s() >= self._retry_s:
+                self._retry_s = self._clock.monotonic_s() + RETRY_S
+                try:
+                    self._finder = self._make()
+                except Exception:
+                    # Without it people cannot be found: what is shown is coarse, and says so.
+                    log.exception("the detector cannot be used; masked pictures are coarse")
+            return self._finder
+
+
+class Veils:
+    """The veil of each camera under its present setup. Asked by many threads, updated by one."""
+
+    def __init__(self, finder: OneFinder) -> None:
+        """Know no camera yet: each is coarse until its setup is."""
+        self._finder = finder
+        self._setups: dict[str, CameraSetup] = {}
+        self._veils: dict[str, tuple[CameraSetup | None, Veil]] = {}
+
+    def know(self, camera_id: str, setup: CameraSetup | None) -> None:
+        """Hide on a camera what `setup` wants from now on; None when there is no such camera any more."""
+        if setup is None:
+            self._setups.pop(camera_id, None)
+        else:
+            self._setups[camera_id] = setup
+
+    def of(self, camera_id: str) -> Veil:
+        """Return what is hidden on a camera now, the same while nothing changes; may load the detector."""
+        setup = self._setups.get(camera_id)
+        finder = self._finder.get() if setup is not None and setup.blur_persons else None
+        known = self._veils.get(camera_id)
+        if known is not None and _same(known[0], setup) and not known[1].waits_for(finder):
+            return known[1]
+        veil = Veil(setup, finder)
+        self._veils[camera_id] = (setup, veil)
+        return veil
+
+
+class Setups:
+    """Cameras' setups as the database has them."""
+
+    def __init__(self, database: Database, veils: Veils) -> None:
+        """Read from `database` and tell `veils`."""
+        self._database = database
+        self._veils = veils
+
+    async def refresh(self, *camera_ids: str) -> None:
+        """Let the veils of these cameras be as their setups are now; while nobody answers they stay."""
+        if not camera_ids:
+            return
+        try:
+            async with self._database.reading() as tx:
+                for camera_id in camera_ids:
+                    self._veils.know(camera_id, await tx.find(CameraSetup, camera_id))
+        except (SafeCityError, OSError) as error:
+            log.warning("camera setups cannot be read; the last known are used", error=repr(error))
+
+
+def _same(one: CameraSetup | None, other: CameraSetup | None) -> bool:
+    """Return whether the same is hidden."""
+    if one is None or other is None:
+        return one is other
+    return (one.masks, one.blur_persons) == (other.masks, other.blur_persons)
