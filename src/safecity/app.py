@@ -31,7 +31,15 @@ log = structlog.get_logger()
 
 Say = Callable[[str], None]
 
-CITY_ROLES: Final = (Role.INTAKE, Role.FUSION, Role.OPERATIONS, Role.DISPATCH, Role.VIDEO, Role.WEB)
+CITY_ROLES: Final = (
+    Role.INTAKE,
+    Role.FUSION,
+    Role.OPERATIONS,
+    Role.DISPATCH,
+    Role.VIDEO,
+    Role.VIEWING,
+    Role.WEB,
+)
 POSTGRES, NATS = "postgresql", "nats"
 ROLE_READY_S: Final = 120.0
 """On a slow, busy machine the detector and the web server take long to load."""

@@ -28,6 +28,8 @@ STOP_S = 1.5
 SIMULATOR_STOP_S = 3.5
 """The simulated city first waits for what it sent, so that it can say what was acknowledged."""
 
+VIEWING_NICENESS = 5
+
 
 class Role(StrEnum):
     """The roles of an installation."""
@@ -37,6 +39,7 @@ class Role(StrEnum):
     OPERATIONS = "operations"
     DISPATCH = "dispatch"
     VIDEO = "video"
+    VIEWING = "viewing"
     WEB = "web"
     SIMULATOR = "simulator"
 
@@ -178,6 +181,19 @@ async def video(at: Surroundings) -> None:
     await service.run(roster.changes())
 
 
+async def viewing(at: Surroundings) -> None:
+    """What people see of cameras: masked live views, stills, playback."""
+    from safecity.video.viewing.service import ViewingService
+
+    # Who looks gives way to what records.
+    os.nice(VIEWING_NICENESS)
+    service = ViewingService(
+        at.folder.recordings, at.settings.video, await at.database(), await at.bus(), at.clock
+    )
+    at.report = service.counters
+    await service.run()
+
+
 async def web(at: Surroundings) -> None:
     """The console's server and all ways in over HTTP."""
     from safecity.city.city import City
@@ -246,6 +262,7 @@ MAINS: Mapping[Role, Main] = {
     Role.OPERATIONS: operations,
     Role.DISPATCH: dispatch,
     Role.VIDEO: video,
+    Role.VIEWING: viewing,
     Role.WEB: web,
     Role.SIMULATOR: simulator,
 }
