@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from safecity.access.sealed import KeyRing
 from safecity.bus.batcher import MicroBatcher
 from safecity.bus.connection import Bus
 from safecity.clock import ManualClock
@@ -37,7 +38,17 @@ def shell(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def deps(database: Database, bus: Bus, clock: ManualClock, town: Town, shell: Path) -> WebDeps:
+def camera_keys(tmp_path: Path) -> KeyRing:
+    """The keys to the cameras' accounts."""
+    ring = KeyRing(tmp_path / "secrets" / "camera-key")
+    ring.ensure()
+    return ring
+
+
+@pytest.fixture
+def deps(
+    database: Database, bus: Bus, clock: ManualClock, town: Town, shell: Path, camera_keys: KeyRing
+) -> WebDeps:
     """What the web room is given."""
     return WebDeps(
         db=database,
@@ -49,6 +60,7 @@ def deps(database: Database, bus: Bus, clock: ManualClock, town: Town, shell: Pa
         simulated=True,
         static_dir=shell,
         roles=("intake",),
+        camera_keys=camera_keys.public,
     )
 
 

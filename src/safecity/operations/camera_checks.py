@@ -10,6 +10,8 @@ from safecity.errors import Invalid
 from safecity.model.video import CameraSetup
 from safecity.operations.command import checked_text
 
+RTSP_PORTS: Final = {"rtsp": 554, "rtsps": 322}
+"""Default ports (RFC 2326 section 3.2, RFC 7826 section 4.2)."""
 MAX_ADDRESS: Final = 500
 MAX_NAME: Final = 200
 MAX_SHAPES: Final = 100
@@ -49,3 +51,16 @@ def check_address(field: str, address: str) -> None:
         raise Invalid(f"'{field}' has at most {MAX_ADDRESS} printable ASCII characters and no space")
     if _ACCOUNT_IN_QUERY.search(address):
         raise Invalid(f"'{field}' holds an account; take it out and give it as user and password")
+
+
+def checked_stream_address(address: str) -> str:
+    """Return HOST:PORT of an RTSP address that may be tried; raises Invalid for anything else."""
+    check_address("url", address)
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port or RTSP_PORTS.get(parts.scheme, 0)
+    except ValueError as error:
+        raise Invalid("'url' has a port that is no number from 1 to 65535") from error
+    if parts.scheme not in RTSP_PORTS or not host or "@" in address.partition("?")[0]:
+        raise Invalid("'url' must look like rtsp://HOST[:PORT]/PATH, without an account")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -11,6 +11,7 @@ from litestar.routes import HTTPRoute
 from safecity.errors import Configuration
 from safecity.web import (
     calls,
+    camera_setups,
     cameras,
     city,
     health,
@@ -44,6 +45,7 @@ HANDLERS: tuple[BaseRouteHandler, ...] = (
     *calls.HANDLERS,
     *units.HANDLERS,
     *cameras.HANDLERS,
+    *camera_setups.HANDLERS,
     *timeline.HANDLERS,
     *city.HANDLERS,
     *journal.HANDLERS,
@@ -71,7 +73,15 @@ def create_app(deps: WebDeps, handlers: Iterable[BaseRouteHandler] = HANDLERS) -
         async with hub.running():
             yield
 
-    given = {"deps": deps, "gate": gate, "hub": hub, "door": door, "figures": figures, "health": hub.health}
+    given = {
+        "deps": deps,
+        "gate": gate,
+        "hub": hub,
+        "door": door,
+        "figures": figures,
+        "health": hub.health,
+        "trials": camera_setups.Trials(deps.clock),
+    }
     framework = Litestar(
         route_handlers=list(handlers),
         guards=[gate.admit],

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from safecity.access.sealed import Sealer
 from safecity.bus.batcher import MicroBatcher
 from safecity.bus.connection import Bus
 from safecity.clock import Clock
@@ -57,7 +58,10 @@ class City(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class WebDeps:
-    """Engines, settings and the city. `roles` are those that health and status wait for."""
+    """Engines, settings and the city. `roles` are those that health and status wait for.
+
+    camera_keys: seals the accounts of cameras; the web room cannot open them.
+    """
 
     db: Database
     bus: Bus
@@ -68,3 +72,4 @@ class WebDeps:
     simulated: bool
     static_dir: Path
     roles: Sequence[str] = ()
+    camera_keys: Sealer | None = None

@@ -1,0 +1,265 @@
+"""Administration of cameras: setups, accounts, holds, trying and finding. No answer holds an account."""
+
+import asyncio
+from typing import Annotated, Final
+
+import msgspec
+from litestar import Response, delete, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter, SkipValidation
+
+from safecity.access.limiter import RateLimiter
+from safecity.access.policy import Action
+from safecity.access.sealed import Account, Sealer
+from safecity.bus.subjects import live_start
+from safecity.clock import Clock
+from safecity.errors import NotFound, TooMany, Unavailable
+from safecity.model.base import Noun
+from safecity.model.video import CameraSetup, StreamRole, Transport
+from safecity.operations import cameras, holds
+from safecity.operations.camera_checks import checked_stream_address
+from safecity.operations.cameras import RemovalAnswer, SetupAnswer, SetupList
+from safecity.operations.holds import HoldAnswer, NewHold
+from safecity.video.calibration import Density
+from safecity.video.calibration import density as density_of
+from safecity.video.probe import ProbeRequest, ProbeResult, probe
+from safecity.web.answers import documented, json_answer, kind_of
+from safecity.web.deps import WebDeps
+from safecity.web.gate import needs
+from safecity.web.provide import Deps, PathId, TheOrder
+
+TRIES: Final = 20
+TRIES_WITHIN_S: Final = 300.0
+"""Addresses that one administrator may try in that time: enough to set cameras up, useless to scan a net."""
+
+AT_ONCE: Final = 2
+SIZE_WITHIN_S: Final = 2.0
+MAX_PX: Final = 20_000
+
+_SETUP: Final = "The camera's setup after the command, its version, and what people see of it."
+
+
+class NewCamera(Noun, frozen=True, forbid_unknown_fields=True):
+    """A camera to add, with its account; shard and simulated are not for clients to say."""
+
+    setup: CameraSetup
+    user: str = ""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        """Name the camera without its account."""
+        return f"NewCamera({self.setup.id!r})"
+
+
+class NewSetup(Noun, frozen=True, forbid_unknown_fields=True):
+    """A setup in place of the present one.
+
+    seq: the version that was edited, as /api/camera-setups or the last command gave it; a newer one is then
+    not overwritten. Without it the last writer wins.
+    """
+
+    setup: CameraSetup
+    seq: int | None = None
+
+
+class NewAccount(Noun, frozen=True, forbid_unknown_fields=True):
+    """With what a camera lets us in; both empty takes the account away."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        """Say nothing of it."""
+        return "NewAccount()"
+
+
+class Trial(Noun, frozen=True, forbid_unknown_fields=True):
+    """An address to try, with an account."""
+
+    url: str
+    user: str = ""
+    password: str = ""
+    transport: Transport = Transport.TCP
+
+    def __repr__(self) -> str:
+        """Say nothing of address and account."""
+        return "Trial()"
+
+
+class FoundCamera(Noun, frozen=True):
+    """A camera that answered a search in the network."""
+
+    name: str
+    address: str
+    onvif_url: str
+
+
+class _Size(Noun, frozen=True):
+    """What a video process says of a stream, as far as it is needed here."""
+
+    width: int = 0
+    height: int = 0
+    code: str = ""
+    message: str = ""
+
+
+class Trials:
+    """Lets addresses be tried a few at a time, and so many by each person."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Count by `clock`, in this process."""
+        self._by_actor = RateLimiter(clock, TRIES, TRIES_WITHIN_S)
+        self._running = asyncio.Semaphore(AT_ONCE)
+
+    async def run(self, deps: WebDeps, actor: str, trial: Trial) -> ProbeResult:
+        """Try an address, written down before it is tried.
+
+        Raises Invalid for what is no RTSP address, TooMany past the limits.
+        """
+        where = checked_stream_address(trial.url)
+        Account(user=trial.user, password=trial.password)
+        if self._running.locked():
+            raise TooMany("other cameras are being tried now; try again in some seconds")
+        self._by_actor.count(actor)
+        async with self._running:
+            await _note_trial(deps, actor, where)
+            request = ProbeRequest(
+                url=trial.url, user=trial.user, password=trial.password, transport=trial.transport
+            )
+            return await probe(request)
+
+
+TheTrials = NamedDependency[SkipValidation[Trials]]
+Width = Annotated[int | None, QueryParameter(name="width_px", ge=1, le=MAX_PX, description="Picture width.")]
+Height = Annotated[
+    int | None, QueryParameter(name="height_px", ge=1, le=MAX_PX, description="Picture height.")
+]
+
+
+@get("/api/camera-setups", opt=needs(Action.SEE_CAMERA_SETUP, "camera_setup"))
+async def setups(deps: Deps) -> SetupList:
+    """Return the setup of every camera, its version, and whether it has an account."""
+    return await cameras.listed(deps.db)
+
+
+@post(
+    "/api/cameras",
+    opt=needs(Action.CONFIGURE_CAMERA, "camera"),
+    status_code=200,
+    responses=documented(SetupAnswer, _SETUP),
+)
+async def add(data: JSONBody[NewCamera], deps: Deps, order: TheOrder) -> Response[bytes]:
+    """Add a camera; it is connected within seconds."""
+    account = Account(user=data.user, password=data.password)
+    return json_answer(await cameras.add(deps.db, order, data.setup, account, _sealer(deps)))
+
+
+@put(
+    "/api/cameras/{camera_id:str}/setup",
+    opt=needs(Action.CONFIGURE_CAMERA, "camera", "camera_id"),
+    responses=documented(SetupAnswer, _SETUP),
+)
+async def change(camera_id: PathId, data: JSONBody[NewSetup], deps: Deps, order: TheOrder) -> Response[bytes]:
+    """Replace a camera's setup: streams, place, rules, masks, calibration, retention."""
+    return json_answer(await cameras.change_setup(deps.db, order, camera_id, data.setup, data.seq))
+
+
+@put(
+    "/api/cameras/{camera_id:str}/account",
+    opt=needs(Action.CONFIGURE_CAMERA, "camera", "camera_id"),
+    responses=documented(SetupAnswer, _SETUP),
+)
+async def set_account(
+    camera_id: PathId, data: JSONBody[NewAccount], deps: Deps, order: TheOrder
+) -> Response[bytes]:
+    """Give a camera its account; it is sealed at once and never shown again."""
+    account = Account(user=data.user, password=data.password)
+    return json_answer(await cameras.set_account(deps.db, order, camera_id, account, _sealer(deps)))
+
+
+@delete(
+    "/api/cameras/{camera_id:str}",
+    opt=needs(Action.CONFIGURE_CAMERA, "camera", "camera_id"),
+    status_code=200,
+    responses=documented(RemovalAnswer, "What became of the camera and its recordings."),
+)
+async def remove(camera_id: PathId, deps: Deps, order: TheOrder) -> Response[bytes]:
+    """Remove a camera; its recordings stay until their retention ends."""
+    return json_answer(await cameras.remove(deps.db, order, camera_id))
+
+
+@post(
+    "/api/cameras/{camera_id:str}/holds",
+    opt=needs(Action.HOLD_RECORDING, "camera", "camera_id"),
+    status_code=200,
+    responses=documented(HoldAnswer, "The hold."),
+)
+async def hold(camera_id: PathId, data: JSONBody[NewHold], deps: Deps, order: TheOrder) -> Response[bytes]:
+    """Keep a stretch of recordings until the hold is released."""
+    return json_answer(await holds.hold(deps.db, order, camera_id, data))
+
+
+@delete(
+    "/api/holds/{hold_id:str}",
+    opt=needs(Action.HOLD_RECORDING, "hold", "hold_id"),
+    status_code=200,
+    responses=documented(HoldAnswer, "The released hold."),
+)
+async def release_hold(hold_id: PathId, deps: Deps, order: TheOrder) -> Response[bytes]:
+    """Release a hold: retention counts again."""
+    return json_answer(await holds.release_hold(deps.db, order, hold_id))
+
+
+@post("/api/cameras/probe", opt=needs(Action.CONFIGURE_CAMERA, "camera"), status_code=200)
+async def try_address(data: JSONBody[Trial], deps: Deps, order: TheOrder, trials: TheTrials) -> ProbeResult:
+    """Try an RTSP address with an account for at most 5 s: does a picture come, and of what kind."""
+    return await trials.run(deps, order.actor, data)
+
+
+@post("/api/cameras/discover", opt=needs(Action.CONFIGURE_CAMERA, "camera"), status_code=200)
+async def discover(deps: Deps, order: TheOrder) -> list[FoundCamera]:
+    """Search the network of this machine for cameras that speak ONVIF."""
+    raise Unavailable("cameras cannot be searched for in this installation; add them by their address")
+
+
+@get("/api/cameras/{camera_id:str}/density", opt=needs(Action.SEE_CAMERA_SETUP, "camera", "camera_id"))
+async def density(camera_id: PathId, deps: Deps, width_px: Width = None, height_px: Height = None) -> Density:
+    """Return how many pixels a metre has in the picture of a calibrated camera, against IEC 62676-4.
+
+    Without a size the camera's video process is asked for that of the main stream.
+    """
+    async with deps.db.reading() as tx:
+        setup = await tx.get(CameraSetup, camera_id)
+    if setup.calibration is None:
+        raise NotFound(f"{setup.name} is not calibrated; give four points of its picture and of the map")
+    if width_px is None or height_px is None:
+        width_px, height_px = await _size(deps, camera_id)
+    return density_of(setup.calibration, width_px, height_px)
+
+
+async def _size(deps: WebDeps, camera_id: str) -> tuple[int, int]:
+    answer = await deps.bus.request(live_start(camera_id, StreamRole.MAIN), b"peek", SIZE_WITHIN_S)
+    size = msgspec.msgpack.decode(answer, type=_Size)
+    if size.code:
+        raise kind_of(size.code)(size.message)
+    return size.width, size.height
+
+
+async def _note_trial(deps: WebDeps, actor: str, where: str) -> None:
+    async with deps.db.writing() as tx:
+        await tx.journal(
+            actor=actor,
+            action="camera.probe",
+            object_kind="camera",
+            object_id="address",
+            text=f"a camera was looked for at {where}",
+        )
+
+
+def _sealer(deps: WebDeps) -> Sealer:
+    if deps.camera_keys is None:
+        raise Unavailable("this process has no camera key; accounts cannot be kept")
+    return deps.camera_keys
+
+
+HANDLERS = (setups, add, change, set_account, remove, hold, release_hold, try_address, discover, density)
