@@ -16,6 +16,7 @@ from safecity.model.incident import Alarm, Incident, IncidentType
 from safecity.model.journal import Change, EntityKind, Feed
 from safecity.model.observation import Observation, ObservationKind, Unit
 from safecity.model.source import Camera, Source
+from safecity.model.video_rule import VideoEventKind
 
 NULL = msgspec.Raw(b"null")
 
@@ -319,3 +320,15 @@ def test_alarm_and_incident_pass_through_json() -> None:
     incident = incident_of(alarm)
     assert msgspec.json.decode(msgspec.json.encode(incident), type=Incident) == incident
     assert msgspec.json.decode(msgspec.json.encode(sensor()), type=Source) == sensor()
+
+
+@pytest.mark.parametrize("kind", list(VideoEventKind))
+def test_every_video_event_becomes_an_alarm_with_its_own_reason(kind: VideoEventKind) -> None:
+    fusion = with_cameras()
+    event = replace(seen(0, kind.value), detail={"why": "figures", "rule": "Yard", "count": 3.0})
+    (alarm,) = fuse(fusion, [event])
+    assert alarm.reason.code.value in {kind.value, f"video_{kind.value}"}
+    assert alarm.reason.text.endswith(": figures")
+    assert (alarm.reason.params["zone"], alarm.reason.params["count"]) == ("Yard", 3.0)
+    again = replace(seen(20, kind.value), detail={"why": "figures", "rule": "Yard"})
+    assert fuse(fusion, [again]) == [], "one event of a camera does not flood"

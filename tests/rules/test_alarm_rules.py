@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safecity.errors import Invalid
+from safecity.model.base import Priority
 from safecity.model.incident import IncidentType
 from safecity.model.observation import Unit
+from safecity.model.video_rule import VideoEventKind
 from safecity.rules.alarm_rules import (
     BUILT_IN,
     CallRule,
@@ -32,6 +34,22 @@ def test_every_rule_says_what_to_do_why_and_from_where() -> None:
 
 def test_every_incident_type_has_a_call_rule() -> None:
     assert {RULES.call(type_.value).type for type_ in IncidentType} == set(IncidentType)
+
+
+def test_every_video_event_has_a_rule_that_does_not_flood() -> None:
+    for kind in VideoEventKind:
+        rule = RULES.video(kind.value)
+        assert rule is not None, kind
+        assert rule.quiet_s >= 60
+
+
+@pytest.mark.parametrize("kind", [VideoEventKind.SMOKE, VideoEventKind.FLAME])
+def test_what_is_experimental_says_so_and_wakes_nobody(kind: VideoEventKind) -> None:
+    rule = RULES.video(kind.value)
+    assert rule is not None
+    assert rule.priority is Priority.INFO
+    assert rule.name.startswith("Experimental")
+    assert "xperimental" in rule.priority_reason
 
 
 def test_a_call_of_an_unknown_type_is_still_somebodys_work() -> None:

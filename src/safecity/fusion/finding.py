@@ -8,6 +8,7 @@ from safecity.fusion.origin import Origin
 from safecity.fusion.silence import Silent
 from safecity.model.base import Noun, Place, Reason, ReasonCode, derived_id, distance_m
 from safecity.model.observation import Observation, ObservationKind, Unit
+from safecity.model.video_rule import VideoEventKind
 from safecity.rules.alarm_rules import (
     CameraRule,
     FlappingRule,
@@ -31,6 +32,23 @@ SHOWN_UNIT: Final = {
 
 CAMERA_STATE: Final = "camera_state"
 """Property of what a camera says of its own stream."""
+
+_VIDEO_CODES: Final = {
+    VideoEventKind.ZONE_INTRUSION.value: ReasonCode.ZONE_INTRUSION,
+    VideoEventKind.LINE_CROSSING.value: ReasonCode.LINE_CROSSING,
+    VideoEventKind.WRONG_WAY.value: ReasonCode.WRONG_WAY,
+    VideoEventKind.STOPPED_VEHICLE.value: ReasonCode.STOPPED_VEHICLE,
+    VideoEventKind.CONGESTION.value: ReasonCode.CONGESTION,
+    VideoEventKind.CROWD.value: ReasonCode.CROWD,
+    VideoEventKind.OBJECT_LEFT.value: ReasonCode.OBJECT_LEFT,
+    VideoEventKind.CAMERA_COVERED.value: ReasonCode.CAMERA_COVERED,
+    VideoEventKind.CAMERA_MOVED.value: ReasonCode.CAMERA_MOVED,
+    VideoEventKind.CAMERA_DEFOCUSED.value: ReasonCode.CAMERA_DEFOCUSED,
+    VideoEventKind.CAMERA_FROZEN.value: ReasonCode.CAMERA_FROZEN,
+    VideoEventKind.SMOKE.value: ReasonCode.VIDEO_SMOKE,
+    VideoEventKind.FLAME.value: ReasonCode.VIDEO_FLAME,
+}
+"""Why a video event counts, by its property."""
 
 EpisodeKey = tuple[str, str, str]
 """Which rule state a finding belongs to: source id, property, rule id."""
@@ -153,9 +171,12 @@ def _video_reason(rule: VideoRule, observation: Observation) -> Reason:
     detail = observation.detail or {}
     params: dict[str, float | str] = {"score": round(observation.value or 0.0, 3)}
     params |= {name: value for name, value in detail.items() if isinstance(value, str | float)}
+    if isinstance(name := detail.get("rule"), str) and name:
+        params["zone"] = name
     why = detail.get("why")
     text = f"{rule.name}: {why}" if isinstance(why, str) and why else rule.name
-    return Reason(code=ReasonCode.ZONE_INTRUSION, params=params, text=text)
+    code = _VIDEO_CODES.get(rule.property_, ReasonCode.ZONE_INTRUSION)
+    return Reason(code=code, params=params, text=text)
 
 
 def _camera_reason(rule: CameraRule, observation: Observation) -> Reason:

@@ -21,7 +21,9 @@ SHARE: Final[Mapping[T, float]] = MappingProxyType(
         T.NOISE: 0.05,
         T.HEAT: 0.005,
         T.DEVICE_FAULT: 0.03,
-        T.OTHER: 0.109,
+        T.TRAFFIC: 0.03,
+        T.CROWD: 0.005,
+        T.OTHER: 0.074,
     }
 )
 """Share of each type among unrelated incidents of a day: our assumption, in the proportions of published
@@ -46,6 +48,9 @@ _RELATED: Final[tuple[tuple[T, T, float], ...]] = (
     (T.MEDICAL, T.CRIME, 0.05),
     (T.CRIME, T.INTRUSION, 0.20),
     (T.CRIME, T.NOISE, 0.05),
+    (T.CRIME, T.CROWD, 0.05),
+    (T.TRAFFIC, T.TRAFFIC_COLLISION, 0.25),
+    (T.CROWD, T.NOISE, 0.05),
     *((T.OTHER, other, 0.02) for other in T if other not in (T.OTHER, T.DEVICE_FAULT)),
 )
 """Probability that the same incident is reported once as the one and once as the other type. What is not
@@ -58,6 +63,8 @@ _OWN_SIGMA_M: Final[Mapping[T, float]] = {
     T.FIRE_BUILDING: 50.0,
     T.FLOOD: 150.0,
     T.NOISE: 100.0,
+    T.TRAFFIC: 100.0,
+    T.CROWD: 60.0,
     T.AIR_QUALITY: 1500.0,
 }
 REACH_SIGMA_M: Final[Mapping[T, float]] = MappingProxyType(

@@ -26,6 +26,8 @@ class IncidentType(StrEnum):
     NOISE = "noise"
     HEAT = "heat"
     DEVICE_FAULT = "device_fault"
+    TRAFFIC = "traffic"
+    CROWD = "crowd"
     OTHER = "other"
 
 
