@@ -1,4 +1,5 @@
-/** HTTP to the program that served this page: CSRF token, one key per command, errors as sentences. */
+/** What the program that served this page is asked and told. */
+import type { CameraSetup, Hold } from "../model/camera";
 import type {
   Assignment,
   Call,
@@ -11,19 +12,10 @@ import type {
   Session,
   Unit,
 } from "../model/types";
+import { CameraApi } from "./cameras";
+import { Http } from "./http";
 
-const ANSWER_WITHIN_MS = 8_000;
-
-/** What went wrong: `code` is a kind of src/safecity/errors.py, or "offline" when no answer came. */
-export class ApiError extends Error {
-  constructor(
-    readonly code: string,
-    message: string,
-    readonly status = 0,
-  ) {
-    super(message);
-  }
-}
+export { ApiError } from "./http";
 
 export interface CommandAnswer {
   readonly seq?: number;
@@ -32,71 +24,71 @@ export interface CommandAnswer {
   readonly call?: Call;
   readonly unit?: Unit;
   readonly assignment?: Assignment | null;
-}
-
-/** A key that makes a repeated command the same command; works without a secure context too. */
-export function commandKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  readonly setup?: CameraSetup;
+  readonly hold?: Hold;
 }
 
 export class Api {
-  #csrf = "";
+  readonly #http: Http;
+  readonly cameras: CameraApi;
 
-  constructor(private readonly request: typeof fetch = (...args) => fetch(...args)) {}
+  constructor(http = new Http()) {
+    this.#http = http;
+    this.cameras = new CameraApi(http);
+  }
 
   async session(): Promise<Session> {
-    return this.#keep(await this.#call<Session>("GET", "/api/session"));
+    return this.#keep(await this.#http.call<Session>("GET", "/api/session"));
   }
 
   async signIn(name: string, password: string): Promise<Session> {
-    this.#keep(await this.#call<Session>("POST", "/api/sign-in", { name, password }));
+    this.#keep(await this.#http.call<Session>("POST", "/api/sign-in", { name, password }));
     return this.session();
   }
 
   async checkLink(token: string): Promise<boolean> {
-    const answer = await this.#call<{ valid: boolean }>("POST", "/api/sign-in/link/check", { token });
+    const answer = await this.#http.call<{ valid: boolean }>("POST", "/api/sign-in/link/check", { token });
     return answer.valid;
   }
 
   async useLink(token: string, name: string, password: string): Promise<Session> {
-    this.#keep(await this.#call<Session>("POST", "/api/sign-in/link", { token, name, password }));
+    this.#keep(await this.#http.call<Session>("POST", "/api/sign-in/link", { token, name, password }));
     return this.session();
   }
 
   signOut(): Promise<unknown> {
-    return this.#call("DELETE", "/api/session");
+    return this.#http.call("DELETE", "/api/session");
   }
 
   incident(id: string): Promise<IncidentDetail> {
-    return this.#call("GET", `/api/incidents/${encodeURIComponent(id)}`);
+    return this.#http.call("GET", `/api/incidents/${encodeURIComponent(id)}`);
   }
 
   recommendation(id: string): Promise<Recommendation> {
-    return this.#call("GET", `/api/incidents/${encodeURIComponent(id)}/recommendation`);
+    return this.#http.call("GET", `/api/incidents/${encodeURIComponent(id)}/recommendation`);
   }
 
   /** Give an incident a command: acknowledge, dispatch, close, reopen, priority, note, units/ID/cancel. */
   incidentCommand(id: string, command: string, body: unknown = {}): Promise<CommandAnswer> {
-    return this.#call("POST", `/api/incidents/${encodeURIComponent(id)}/${command}`, body);
+    return this.#http.call("POST", `/api/incidents/${encodeURIComponent(id)}/${command}`, body);
   }
 
   /** Give a unit a command: depart, arrive, clear, stand_down, stand_up, sign_off, sign_on. */
   unitCommand(id: string, command: string): Promise<CommandAnswer> {
-    return this.#call("POST", `/api/units/${encodeURIComponent(id)}/${command}`, {});
+    return this.#http.call("POST", `/api/units/${encodeURIComponent(id)}/${command}`, {});
   }
 
   /** Give a call a command: claim, release, take, abandon, call_back, submit, close. */
   callCommand(id: string, command: string, body: unknown = {}): Promise<CommandAnswer> {
-    return this.#call("POST", `/api/calls/${encodeURIComponent(id)}/${command}`, body);
+    return this.#http.call("POST", `/api/calls/${encodeURIComponent(id)}/${command}`, body);
   }
 
   typedCall(body: unknown): Promise<CommandAnswer> {
-    return this.#call("POST", "/api/calls/typed", body);
+    return this.#http.call("POST", "/api/calls/typed", body);
   }
 
   async search(words: string): Promise<readonly FoundPlace[]> {
-    const answer = await this.#call<{ places?: FoundPlace[] }>(
+    const answer = await this.#http.call<{ places?: FoundPlace[] }>(
       "GET",
       `/api/search?q=${encodeURIComponent(words)}`,
     );
@@ -105,48 +97,15 @@ export class Api {
 
   /** Entries after a sequence, oldest first, and the last sequence there is. */
   journal(after: number, limit: number): Promise<JournalPage> {
-    return this.#call("GET", `/api/journal?after=${after}&limit=${limit}`);
+    return this.#http.call("GET", `/api/journal?after=${after}&limit=${limit}`);
   }
 
   check(): Promise<CheckReport> {
-    return this.#call("GET", "/api/check");
+    return this.#http.call("GET", "/api/check");
   }
 
   #keep(session: Session): Session {
-    this.#csrf = session.csrf_token ?? this.#csrf;
+    this.#http.keepToken(session.csrf_token);
     return session;
-  }
-
-  async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const headers: Record<string, string> = { accept: "application/json" };
-    if (method !== "GET") {
-      headers["content-type"] = "application/json";
-      headers["x-csrf-token"] = this.#csrf;
-      headers["idempotency-key"] = commandKey();
-    }
-    let response: Response;
-    try {
-      response = await this.request(path, {
-        method,
-        headers,
-        credentials: "same-origin",
-        cache: "no-store",
-        signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
-    } catch {
-      throw new ApiError("offline", "");
-    }
-    if (!response.ok) throw await readError(response);
-    return (response.status === 204 ? {} : await response.json()) as T;
-  }
-}
-
-async function readError(response: Response): Promise<ApiError> {
-  try {
-    const body = (await response.json()) as { code?: string; message?: string };
-    return new ApiError(body.code ?? "internal", body.message ?? "", response.status);
-  } catch {
-    return new ApiError("internal", "", response.status);
   }
 }

@@ -11,13 +11,19 @@ export interface KeyStroke {
   readonly shiftKey: boolean;
 }
 
-const PHYSICAL: Readonly<Record<string, string>> = { Slash: "/", Comma: ",", Period: "." };
+const PHYSICAL: Readonly<Record<string, string>> = {
+  Slash: "/",
+  Comma: ",",
+  Period: ".",
+  BracketLeft: "[",
+  BracketRight: "]",
+};
 const LATIN = /^[a-z]$/i;
 const SEQUENCE_MS = 1_200;
 
 /** Return what was meant: "a", "?", "Enter", "ctrl+k"; the character on Latin layouts, else the key. */
 export function meant(stroke: KeyStroke, layoutIsLatin = true): string {
-  let name = stroke.key;
+  let name = stroke.key === " " ? "Space" : stroke.key;
   if (name.length === 1 && !LATIN.test(name)) {
     const letter = /^Key([A-Z])$/.exec(stroke.code)?.[1];
     const mark = PHYSICAL[stroke.code];

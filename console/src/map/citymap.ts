@@ -1,6 +1,6 @@
 /** The map of the city: basemap, what happens on it, and what was clicked. Knows nothing of the views. */
 
-import type { FeatureCollection } from "geojson";
+import type { Feature, FeatureCollection } from "geojson";
 import {
   addProtocol,
   type GeoJSONSource,
@@ -22,6 +22,7 @@ import {
   cameraFeatures,
   collection,
   incidentFeatures,
+  pickFeature,
   sensorFeatures,
   stationFeatures,
   unitFeatures,
@@ -52,6 +53,10 @@ export interface Scene {
   /** Units that a dispatch would send: their ways are previewed. */
   readonly previewed: readonly string[];
   readonly picked: Place | null;
+  /** Further places with their labels, such as the points of a calibration. */
+  readonly marks?: readonly Place[];
+  /** What a camera that is being set up would see. */
+  readonly sight?: Feature | null;
   /** Server time minus this machine's clock. */
   readonly offset_ms: number;
 }
@@ -137,7 +142,9 @@ export class CityMap {
     if (before?.state.camera !== state.camera) this.#set("cameras", cameraFeatures(state, this.#theme));
     if (before?.state.source !== state.source) this.#set("sensors", sensorFeatures(state));
     if (before?.state.station !== state.station) this.#set("stations", stationFeatures(state, this.#theme));
-    if (before?.picked !== scene.picked) this.#showPick();
+    const pickChanged =
+      before?.picked !== scene.picked || before?.marks !== scene.marks || before?.sight !== scene.sight;
+    if (pickChanged) this.#showPick();
     const changed =
       before?.state.unit !== state.unit ||
       before.state.assignment !== state.assignment ||
@@ -301,26 +308,13 @@ export class CityMap {
   }
 
   #showPick(): void {
-    const place = this.#scene?.picked ?? null;
-    this.#set(
-      "pick",
-      collection(
-        place
-          ? [
-              {
-                type: "Feature",
-                geometry: { type: "Point", coordinates: [place.lon, place.lat] },
-                properties: { label: place.text ?? "" },
-              },
-            ]
-          : [],
-      ),
-    );
+    const scene = this.#scene;
+    const place = scene?.picked ?? null;
+    const points = [...(place ? [place] : []), ...(scene?.marks ?? [])];
+    this.#set("pick", collection(points.map(pickFeature)));
     const radius_m = place?.uncertainty_m ?? 0;
-    this.#set(
-      "uncertainty",
-      collection(place && radius_m > 5 ? [circle(place.lon, place.lat, radius_m)] : []),
-    );
+    const around = place && radius_m > 5 ? [circle(place.lon, place.lat, radius_m)] : [];
+    this.#set("uncertainty", collection(scene?.sight ? [...around, scene.sight] : around));
   }
 
   #drawUnits(now_ms: number): void {

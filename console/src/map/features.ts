@@ -24,6 +24,11 @@ function point(lon: number, lat: number, properties: Record<string, unknown>): F
   return { type: "Feature", geometry: { type: "Point", coordinates: [lon, lat] }, properties };
 }
 
+/** A place that somebody chose, with its label. */
+export function pickFeature(place: Place): Feature<Point> {
+  return point(place.lon, place.lat, { label: place.text ?? "" });
+}
+
 /** Open incidents; the most urgent is drawn last, on top. */
 export function incidentFeatures(
   incidents: Iterable<Incident>,

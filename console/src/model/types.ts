@@ -1,4 +1,5 @@
 /** The nouns of src/safecity/model as they travel: JSON, defaults left out, times as RFC 3339 UTC text. */
+import type { CameraSetup, Hold } from "./camera";
 
 export const PRIORITIES = [1, 2, 3, 4, 5] as const;
 export type Priority = (typeof PRIORITIES)[number];
@@ -77,6 +78,8 @@ export const ENTITY_KINDS = [
   "camera",
   "source",
   "station",
+  "camera_setup",
+  "hold",
 ] as const;
 export type EntityKind = (typeof ENTITY_KINDS)[number];
 
@@ -343,6 +346,8 @@ export interface Entities {
   readonly camera: Camera;
   readonly source: Source;
   readonly station: Station;
+  readonly camera_setup: CameraSetup;
+  readonly hold: Hold;
 }
 
 export interface SnapshotMessage {

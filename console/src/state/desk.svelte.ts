@@ -23,13 +23,21 @@ const OFFERED = {
   handle: ["duty_officer", "call_taker"],
   units: ["duty_officer", "dispatcher", "call_taker", "field", "administrator"],
   review: ["auditor", "administrator"],
+  cameras: ["duty_officer", "dispatcher", "administrator", "auditor"],
+  look: ["duty_officer", "dispatcher"],
+  unmask: ["duty_officer"],
+  hold: ["duty_officer"],
+  setups: ["administrator", "duty_officer", "auditor"],
+  configure: ["administrator"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 export type Right = keyof typeof OFFERED;
+/** Who audits does not act, whatever other roles the person has. */
+const EXCLUDED: readonly Right[] = ["look", "unmask", "hold", "configure"];
 
 const TAB_RIGHT: Readonly<Record<Tab, Right | null>> = {
   operations: null,
   calls: "calls",
-  cameras: "dispatch",
+  cameras: "cameras",
   units: "units",
   review: "review",
 };
@@ -119,7 +127,9 @@ export class Desk {
   /** Whether the person's roles are offered something. */
   may(right: Right): boolean {
     const offered: readonly string[] = OFFERED[right];
-    return this.session?.actor.roles?.some((role) => offered.includes(role)) ?? false;
+    const roles = this.session?.actor.roles ?? [];
+    if (EXCLUDED.includes(right) && roles.includes("auditor")) return false;
+    return roles.some((role) => offered.includes(role));
   }
 
   enter(session: Session): void {
@@ -190,6 +200,8 @@ export class Desk {
       this.store.learn("assignment", answer.assignment.id, answer.assignment, answer.seq);
     }
     if (answer.incident) this.store.learn("incident", answer.incident.id, answer.incident, answer.seq);
+    if (answer.setup) this.store.learn("camera_setup", answer.setup.id, answer.setup, answer.seq);
+    if (answer.hold) this.store.learn("hold", answer.hold.id, answer.hold, answer.seq);
     for (const assignment of answer.assignments ?? []) {
       this.store.learn("assignment", assignment.id, assignment, answer.seq);
     }

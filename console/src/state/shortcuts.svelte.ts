@@ -3,7 +3,9 @@ import { tick } from "svelte";
 import { Keys } from "../keys/keys";
 import type { Key } from "../words/words";
 import { desk, TABS, type Tab } from "./desk.svelte";
+import { looks } from "./looks.svelte";
 import { phones, TYPED } from "./phones.svelte";
+import { replay } from "./replay.svelte";
 import { work } from "./work.svelte";
 
 export interface Shortcut {
@@ -38,6 +40,11 @@ export class Shortcuts {
     const onIncident = (run: () => void) => (): void => {
       if (desk.tab === "operations" && work.incident) run();
     };
+    const onReplay = (run: () => void) => (): unknown => {
+      // Space on a button means the button.
+      if (!this.#onReplay || document.activeElement instanceof HTMLButtonElement) return false;
+      return run();
+    };
     this.list = [
       { keys: "ctrl+k", words: "keys.palette", run: () => this.open("palette") },
       { keys: "/", words: "keys.palette", run: () => this.open("palette") },
@@ -61,6 +68,18 @@ export class Shortcuts {
       },
       { keys: "c", words: "keys.camera", run: onIncident(() => press("[data-testid=next-camera]")) },
       { keys: "n", words: "keys.type_in", run: () => this.typeIn() },
+      { keys: "l", words: "keys.live", run: () => this.#live() },
+      { keys: "p", words: "keys.replay", run: () => this.#replay() },
+      { keys: "Space", words: "keys.play", run: onReplay(() => replay.toggle()) },
+      { keys: ",", words: "keys.frame_back", run: onReplay(() => void replay.step(-1)) },
+      { keys: ".", words: "keys.frame_forward", run: onReplay(() => void replay.step(1)) },
+      { keys: "[", words: "keys.event_previous", run: onReplay(() => replay.toEvent(-1)) },
+      { keys: "]", words: "keys.event_next", run: onReplay(() => replay.toEvent(1)) },
+      { keys: "-", words: "keys.slower", run: onReplay(() => replay.faster(-1)) },
+      { keys: "+", words: "keys.faster", run: onReplay(() => replay.faster(1)) },
+      { keys: "i", words: "keys.mark_from", run: onReplay(() => replay.mark("from")) },
+      { keys: "o", words: "keys.mark_to", run: onReplay(() => replay.mark("to")) },
+      { keys: "h", words: "keys.hold", run: onReplay(() => this.#hold()) },
       ...TABS.map((tab) => ({ keys: TAB_KEYS[tab], words: `tab.${tab}` as Key, run: () => this.go(tab) })),
       { keys: "g m", words: "keys.go_map", run: () => this.#toMap() },
       { keys: "g q", words: "keys.go_queue", run: () => this.#toQueue() },
@@ -86,6 +105,25 @@ export class Shortcuts {
   #move(steps: number): void {
     if (desk.tab === "calls") phones.move(steps);
     else if (desk.tab === "operations") work.move(steps);
+  }
+
+  get #onReplay(): boolean {
+    return desk.tab === "cameras" && looks.view === "replay" && looks.open;
+  }
+
+  #live(): void {
+    if (this.#onReplay) replay.goLive();
+    else if (desk.tab === "cameras" && looks.view === "wall") looks.toggleAll();
+  }
+
+  /** From an incident a minute before it, from the wall the chosen camera. */
+  #replay(): void {
+    if (desk.tab === "operations") press("[data-testid=replay-incident]");
+    else if (desk.tab === "cameras" && looks.open && looks.chosenId) replay.show(looks.chosenId);
+  }
+
+  #hold(): void {
+    if (desk.may("hold")) replay.holding = !replay.holding;
   }
 
   /** Show what a dispatch would send and stand on its button: Enter sends it. */
@@ -120,6 +158,7 @@ export class Shortcuts {
   #back(): void {
     if (work.closing) work.closing = false;
     else if (work.armed) work.armed = false;
+    else if (this.#onReplay && replay.holding) replay.holding = false;
     else if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
   }
 }

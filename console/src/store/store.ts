@@ -34,6 +34,22 @@ export interface State extends Tables {
 const DEFAULTS: Readonly<Partial<Record<EntityKind, Readonly<Record<string, unknown>>>>> = {
   unit: { state: "available" },
   camera: { state: "connecting", heading_deg: 0, field_of_view_deg: 60 },
+  camera_setup: {
+    sub_url: "",
+    transport: "tcp",
+    onvif_url: "",
+    heading_deg: 0,
+    field_of_view_deg: 60,
+    rules: [],
+    masks: [],
+    blur_persons: true,
+    calibration: null,
+    retention: {},
+    audio: false,
+    enabled: true,
+    simulated: false,
+    shard: 0,
+  },
 };
 
 const PAST: Readonly<Partial<Record<EntityKind, readonly string[]>>> = {
@@ -56,7 +72,8 @@ function complete<K extends EntityKind>(kind: K, value: Entities[K]): Entities[K
 /** Whether a value is still work or a fixture; what is past leaves the picture. */
 export function isCurrent(kind: EntityKind, value: unknown): boolean {
   if (value === null || value === undefined || kind === "alarm") return false;
-  const state = (value as { state?: string }).state;
+  const { state, released_at } = value as { state?: string; released_at?: string | null };
+  if (kind === "hold" && released_at) return false;
   return state === undefined || !PAST[kind]?.includes(state);
 }
 
