@@ -74,6 +74,52 @@ def test_travel_is_how_far_the_foot_point_went():
     assert tracks.travel_px[0] > 180
 
 
+def test_an_uncertain_detection_continues_a_track_and_begins_none():
+    tracker = Tracker()
+    assert len(tracker.update(seen(person_at(100), score=0.4), 0.0).ids) == 0
+    for n in range(12):
+        tracks = tracker.update(seen(person_at(100 + 5 * n), score=0.8 if n < 3 else 0.4), 0.2 + n * 0.2)
+    assert tracks.ids.tolist() == [1]
+    assert tracks.seen.all()
+    assert tracks.travel_px[0] > 45
+
+
+def test_at_any_rate_of_pictures_a_walk_is_one_track():
+    for fps in (1.5, 2.5, 5, 10, 25, 50):
+        tracker, random = Tracker(), np.random.default_rng(1)
+        for n in range(int(8 * fps)):
+            x = 100 + 55 * n / fps
+            found = seen(person_at(x + random.normal(0, 2)), person_at(1000 - x + random.normal(0, 2), 330))
+            tracks = tracker.update(found, n / fps)
+        assert sorted(tracks.ids.tolist()) == [1, 2], fps
+
+
+def test_who_is_hidden_by_another_keeps_the_number():
+    """One stands, one walks past before; for a second only the one before is detected."""
+    tracker = Tracker()
+    for n in range(40):
+        x = 100 + 9 * n
+        behind, before = person_at(300, 205), (x - 25, 170, x + 25, 280)
+        is_hidden = abs(x - 300) < 25
+        tracks = tracker.update(seen(before) if is_hidden else seen(before, behind), n * 0.2)
+    middles = (tracks.boxes[:, 0] + tracks.boxes[:, 2]) / 2
+    assert dict(zip(tracks.ids.tolist(), middles.round(-1).tolist(), strict=True)) == {1: 450, 2: 300}
+
+
+def test_a_vehicle_that_stands_is_remembered_while_another_hides_it():
+    tracker = Tracker()
+    parked = (400, 200, 520, 280)
+    for n in range(30):
+        tracker.update(seen(parked, kind=CAR), n * 0.2)
+    for n in range(30, 55):
+        tracker.update(EMPTY, n * 0.2)
+    assert tracker.update(seen(parked, kind=CAR), 11.0).ids.tolist() == [1]
+    for n in range(30):
+        tracker.update(seen((100 + 30 * n, 400, 220 + 30 * n, 480), kind=CAR), 11.2 + n * 0.2)
+    assert tracker.update(EMPTY, 20.0).ids.tolist() == [1], "what drove away is forgotten sooner"
+    assert len(tracker.update(EMPTY, 23.0).ids) == 0
+
+
 coordinates = st.floats(0, 700, width=32)
 pictures = st.lists(
     st.lists(st.tuples(coordinates, coordinates, st.floats(1, 90), st.floats(1, 90)), max_size=8),
