@@ -28,7 +28,7 @@ MARGIN: Final = 0.2
 """Share of its size by which a box grows on each side: few pictures a second suffice (arXiv:2211.14317)."""
 MARGIN_STEP_S: Final = 0.25
 MARGIN_TIMES: Final = 2.5
-"""Between pictures that are farther apart the margin grows with their distance, and to so many times at most."""
+"""Between pictures farther apart than that the margin grows in proportion, so many times at most."""
 HEIGHT_WEIGHT: Final = 2.0
 """Overlap counts less by exp(-HEIGHT_WEIGHT |ln(ratio of heights)|): half a person is seldom that person."""
 NEW_WEIGHT: Final = 0.5

@@ -23,7 +23,7 @@ class Classes:
         return int(self._columns.max())
 
     def best(self, scores: Floats) -> tuple[Numbers, Floats]:
-        """Return the best of our classes in each row of `scores` (n, classes of the network) and its score."""
+        """Return the best of our classes in each row of `scores` (n, its classes), and the scores."""
         ours = scores[:, self._columns]
         best = ours.argmax(axis=1)
         return self._kinds[best], np.take_along_axis(ours, best[:, None], axis=1)[:, 0]
