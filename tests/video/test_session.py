@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import av
 import msgspec
@@ -17,60 +16,14 @@ from safecity.model.source import CameraState
 from safecity.model.video import CameraSetup
 from safecity.model.video_rule import ZoneIntrusion
 from safecity.simulator.camera import Fault
-from safecity.video.archive import Archive, Retention
 from safecity.video.camera import CameraConfig
 from safecity.video.custody import verify
-from safecity.video.index import Entry, FileEntry, GapEntry
-from safecity.video.recorder import Recorder
+from safecity.video.index import FileEntry, GapEntry
 from safecity.video.recovery import recover
-from safecity.video.session import Backoff, StreamSession
+from safecity.video.session import StreamSession
 
 from .conftest import PASSWORD, PLACE, wait_for
-
-QUICK = Backoff(first_s=0.05, limit_s=0.2, refused_s=0.2)
-
-
-class Recording:
-    """A session that records into a directory, with everything it said."""
-
-    def __init__(self, config: CameraConfig, directory: Path) -> None:
-        clock = SystemClock()
-        self.told: list[Entry] = []
-        self.states: list[tuple[CameraState, str]] = []
-        self.archive = Archive(directory, Retention(min_free_bytes=0), clock, self.told.append)
-        found = self.archive.open_camera(config.id)
-        self.folder = self.archive.folder(config.id)
-        self.recorder = Recorder(
-            config.id, self.folder, self.archive, clock, link=found.link, last_end=found.last_end
-        )
-        self.session = StreamSession(config, self.recorder, self._hear, clock, timeout_s=1.0, backoff=QUICK)
-        self.archive.start()
-        self.session.start()
-
-    def _hear(self, state: CameraState, reason: str) -> None:
-        self.states.append((state, reason))
-
-    def is_in(self, state: CameraState) -> bool:
-        self.session.watch()
-        return self.session.state[0] is state
-
-    def close(self) -> None:
-        self.session.stop()
-        assert self.session.join(5)
-        assert self.archive.stop(5)
-
-
-@pytest.fixture
-def recording(street, tmp_path):
-    made: list[Recording] = []
-
-    def start(config: CameraConfig) -> Recording:
-        made.append(Recording(config, tmp_path))
-        return made[-1]
-
-    yield start
-    for one in made:
-        one.close()
+from .recording import QUICK
 
 
 def test_a_wrong_password_is_refused_with_the_reason(street, recording):

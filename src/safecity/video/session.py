@@ -174,7 +174,7 @@ class StreamSession:
         reader = Reader(self._timeline, self._clock, self.counters)
         try:
             self._read(reader)
-            outcome = (CameraState.LOST, "the camera ended the stream")
+            outcome = (CameraState.LOST, "the camera closed the connection")
         except RefusedError as error:
             outcome = (CameraState.REFUSED, str(error))
             if error.of_account and self._account:

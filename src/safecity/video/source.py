@@ -32,7 +32,7 @@ class RawPacket(NamedTuple):
 
 
 class SoundInfo(NamedTuple):
-    """What a camera's sound is: FFmpeg's codec name, its configuration (AAC's AudioSpecificConfig), format."""
+    """What a camera's sound is: FFmpeg's codec name and its configuration (AAC's AudioSpecificConfig)."""
 
     codec: str
     config: bytes
