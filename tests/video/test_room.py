@@ -1,6 +1,5 @@
 """The whole room on real streams: what it publishes, shows, records, and how it ends."""
 
-import asyncio
 import io
 import json
 import time
@@ -9,55 +8,19 @@ import av
 import pytest
 
 from safecity.clock import SystemClock
-from safecity.config import VideoSection
 from safecity.errors import Configuration, NotFound
-from safecity.model.observation import Observation, ObservationKind, pack, unpack
+from safecity.model.observation import Observation
 from safecity.model.source import CameraState
 from safecity.model.video import CAMERAS_PER_SHARD, StreamRole
-from safecity.model.video_rule import ZoneIntrusion
 from safecity.simulator.camera import Fault
 from safecity.simulator.camera_data import SCENES, demo_cameras, film_path
 from safecity.video.custody import verify
 from safecity.video.index import FileEntry
 from safecity.video.live import FragmentKind
 from safecity.video.room import VideoRoom
-from safecity.video.session import Backoff
 
 from .conftest import PLACE, CameraStreet
-
-EVERYWHERE = ZoneIntrusion(name="everywhere", polygon=((0, 0), (1, 0), (1, 1), (0, 1)), min_dwell_s=0.4)
-SETTINGS = VideoSection(min_free_mb=0, rtsp_timeout_s=1.0)
-
-
-async def until(condition, what: str, limit_s: float = 25.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end_s, f"waited {limit_s} s for {what}"
-        await asyncio.sleep(0.05)
-
-
-class Told:
-    """What a room published; the first attempts fail, as a bus that is not up yet."""
-
-    def __init__(self, failures: int = 0) -> None:
-        self.observations: list[Observation] = []
-        self._failures = failures
-
-    async def publish(self, observation: Observation) -> None:
-        if self._failures:
-            self._failures -= 1
-            raise ConnectionError("no bus")
-        self.observations += unpack(pack([observation]))
-
-    def states(self, camera_id: str) -> list[str]:
-        return [
-            o.detail["state"]
-            for o in self.observations
-            if o.kind is ObservationKind.DEVICE and o.source_id == camera_id
-        ]
-
-    def intrusions(self) -> list[Observation]:
-        return [o for o in self.observations if o.kind is ObservationKind.VIDEO]
+from .rooms import EVERYWHERE, SETTINGS, SOON, Told, until
 
 
 async def test_a_room_records_watches_shows_and_tells(street: CameraStreet, tmp_path):
@@ -70,7 +33,7 @@ async def test_a_room_records_watches_shows_and_tells(street: CameraStreet, tmp_
         told.publish,
         SystemClock(),
         settings=SETTINGS,
-        backoff=Backoff(first_s=0.05, limit_s=0.2, refused_s=0.2),
+        backoff=SOON,
     )
     room.on_entry(entries.append)
     pieces: list[tuple[str, StreamRole, FragmentKind, bytes]] = []
@@ -87,7 +50,7 @@ async def test_a_room_records_watches_shows_and_tells(street: CameraStreet, tmp_
         assert (await room.still("cam-0"))[:2] == b"\xff\xd8"
         with pytest.raises(NotFound):
             await room.still("cam-9")
-        await until(told.intrusions, "an intrusion")
+        await until(told.events, "an intrusion")
         states = {camera.id: camera for camera in room.cameras()}
         assert states["cam-0"].state is CameraState.LIVE
         assert states["cam-0"].recording
@@ -99,7 +62,7 @@ async def test_a_room_records_watches_shows_and_tells(street: CameraStreet, tmp_
         assert figures.outages == 1
     finally:
         await room.stop()
-    event = told.intrusions()[0]
+    event = told.events()[0]
     assert event.source_id == "cam-0"
     assert event.property == "zone_intrusion"
     assert event.detail["why"].startswith("person entered zone 'everywhere' (score 0.")

@@ -16,6 +16,7 @@ from safecity.errors import Configuration, NotFound
 from safecity.model.observation import Observation
 from safecity.model.source import Camera
 from safecity.model.video import CAMERAS_PER_SHARD, CameraSetup, Hold, StreamRole
+from safecity.video.admission import Admission
 from safecity.video.analysis import Analysis
 from safecity.video.archive import Archive, EntryListener, Retention
 from safecity.video.camera import CameraConfig
@@ -79,6 +80,8 @@ class VideoRoom:
             clock=clock,
             on_fragment=self._on_live,
             on_state=lambda camera_id: self._in_loop(self._report, camera_id),
+            admission=Admission(clock),
+            files_dir=Path(self._settings.files_dir) if self._settings.files_dir else None,
             timeout_s=self._settings.rtsp_timeout_s,
             backoff=backoff,
         )

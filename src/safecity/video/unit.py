@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from safecity.clock import Clock
 from safecity.model.observation import Observation
 from safecity.model.source import Camera, CameraState
 from safecity.model.video import StreamRole
+from safecity.video.admission import Admission
 from safecity.video.analysis import Analysis
 from safecity.video.bitstream import StreamInfo, VideoPacket
 from safecity.video.camera import CameraConfig
@@ -27,12 +29,18 @@ State = tuple[CameraState, str, bool]
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What all cameras of a room share. on_state: called with a camera's id, in any thread."""
+    """What all cameras of a room share.
+
+    on_state: called with a camera's id, in any thread. admission: who may try to log in now. files_dir: where
+    file cameras may be, None where there are none.
+    """
 
     analysis: Analysis
     clock: Clock
     on_fragment: FragmentListener
     on_state: Callable[[str], None]
+    admission: Admission
+    files_dir: Path | None
     timeout_s: float
     backoff: Backoff | None
 
@@ -125,6 +133,8 @@ class CameraUnit:
             on_state,
             self._shared.clock,
             role=role,
+            admission=self._shared.admission,
+            files_dir=self._shared.files_dir,
             timeout_s=self._shared.timeout_s,
             backoff=self._shared.backoff,
         )
