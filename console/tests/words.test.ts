@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { DIRECTIONS, KINDS, RULE_KINDS } from "../src/editor/kinds";
+import * as camera from "../src/model/camera";
 import * as model from "../src/model/types";
 import { fold, matches } from "../src/words/fold";
 import {
@@ -38,6 +40,7 @@ describe("catalogues", () => {
   });
 
   it("name every member of every list of the model", () => {
+    const fields = Object.values(KINDS).flatMap((kind) => kind.fields);
     const groups: Readonly<Record<string, readonly (string | number)[]>> = {
       priority: model.PRIORITIES,
       agency: model.AGENCIES,
@@ -51,6 +54,13 @@ describe("catalogues", () => {
       camera_state: model.CAMERA_STATES,
       kind: model.OBSERVATION_KINDS,
       entity: model.ENTITY_KINDS,
+      class: camera.OBJECT_CLASSES,
+      video_kind: camera.VIDEO_EVENT_KINDS,
+      rule: RULE_KINDS,
+      rule_lead: RULE_KINDS,
+      rule_field: fields.map((field) => field.name),
+      rule_field_lead: fields.filter((field) => field.type === "number").map((field) => field.name),
+      direction: DIRECTIONS,
     };
     for (const [group, members] of Object.entries(groups)) {
       for (const member of members) expect(CATALOGUES.en).toHaveProperty([`${group}.${member}`]);

@@ -20,6 +20,8 @@ export const INCIDENT_TYPES = [
   "noise",
   "heat",
   "device_fault",
+  "traffic",
+  "crowd",
   "other",
 ] as const;
 export type IncidentType = (typeof INCIDENT_TYPES)[number];
