@@ -62,7 +62,7 @@ class ArchiveCounters(msgspec.Struct):
     deleted_by_share: int = 0
     deleted_for_space: int = 0
     deleted_snapshots: int = 0
-    pruned_entries: int = 0
+    prunings: int = 0
     disk_errors: int = 0
 
 
@@ -383,5 +383,5 @@ class Archive:
             self._refuse("tidy", error)
             return
         if pruned is not None:
-            self.counters.pruned_entries += pruned.entries
+            self.counters.prunings += 1
             self._on_entry(pruned)

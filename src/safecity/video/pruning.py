@@ -23,7 +23,7 @@ LEAST_ENTRIES: Final = 1000
 
 
 class _Prefix(msgspec.Struct):
-    """What can be taken together: everything up to the file that ends at byte `end` of the index."""
+    """What can be taken together: everything up to the file whose line ends at byte `end`, of `lines` lines."""
 
     entries: int = 0
     lines: int = 0
@@ -47,7 +47,7 @@ def prune(
     then as before.
     """
     found = _prefix(camera_id, folder, _gone(folder, deleted_before))
-    if found.lines < least or found.start is None or found.until is None:
+    if found.lines < max(least, 1) or found.start is None or found.until is None:
         return None
     entry = PrunedEntry(
         camera_id=camera_id,
@@ -94,7 +94,7 @@ def _prefix(camera_id: str, folder: Path, gone: set[int]) -> _Prefix:
 def _take(seen: _Prefix, line: Line, entry: Outline) -> bool:
     """Add `entry` to what was seen; return whether the chain goes on through it."""
     seen.entries, seen.end = line.number, line.end
-    seen.lines += 1
+    seen.lines += not isinstance(entry, PrunedEntry)
     seen.gaps += isinstance(entry, GapEntry)
     if not isinstance(entry, FileOutline | PrunedEntry):
         return True

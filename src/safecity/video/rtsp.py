@@ -140,7 +140,8 @@ def _picture(packet: Any) -> RawPacket:
         None,
         in_ticks(packet.duration, scale_s) or 0,
         packet.is_corrupt,
-        _taken_s(packet),
+        # Asking a packet for its side data costs more than all else here, and clocks drift slowly.
+        _taken_s(packet) if packet.is_keyframe else None,
     )
 
 
