@@ -19,10 +19,10 @@ FLOORS: list[set[str]] = [
     {"web", "simulator"},
     {"deployment", "supervisor", "memory"},
     {"roles", "preparation", "seeding"},
-    {"app", "checking"},
+    {"app", "checking", "analysing"},
     {"summary"},
     {"demo"},
-    {"bench"},
+    {"bench", "commands"},
     {"cli"},
 ]
 """From the ground up; what stands beside each other on a floor does not import each other."""

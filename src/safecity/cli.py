@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from safecity import __version__
+from safecity.commands.access import add_access_commands
+from safecity.commands.camera import add_camera_commands
 from safecity.errors import SafeCityError
 from safecity.logging import configure
 
@@ -18,8 +20,10 @@ EXAMPLES = """examples:
   safecity demo --headless --for 120 --speed 10 --json
   safecity up --data /srv/safecity       the same without simulation, for your own city
   safecity city import tashkent.osm.pbf --out /srv/cities/tashkent
+  safecity camera add gate --name Gate --lon 69.24 --lat 41.31 --url rtsp://10.0.0.7/main --user viewer
   safecity check                         verify the journal and the tables of what runs
   safecity config > safecity.toml        every setting with its meaning
+  safecity analyse film.mp4 --rules rules.toml --json
   safecity bench ingest --rate 20000 --seconds 20
 """
 
@@ -72,9 +76,22 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--recordings", action="store_true", help="also read every recorded file again")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
 
+    analyse = _command(commands, "analyse", "find the events in a film or in recorded detections", _analyse)
+    analyse.add_argument("film", nargs="?", type=Path, metavar="FILE", help="a film")
+    analyse.add_argument("--rules", type=Path, required=True, metavar="RULES.toml", help="[[rule]] tables")
+    analyse.add_argument("--json", action="store_true", help="print each event and the sum as lines of JSON")
+    analyse.add_argument("--save-detections", type=Path, metavar="FILE.jsonl", help="keep what was detected")
+    analyse.add_argument("--detections", type=Path, metavar="FILE.jsonl", help="use these instead of a film")
+    analyse.add_argument("--every-s", type=_positive, default=0.2, help="seconds between looks; default: 0.2")
+    analyse.add_argument("--progress", action="store_true", help="say on the error output how far it is")
+    analyse.add_argument("--config", type=Path, help="a TOML file, for another detector")
+
     link = _command(commands, "link", "make a one-time link with which a new person signs in", _link)
     link.add_argument("--role", default="administrator", help="role of the new account")
     _add_data(link)
+
+    add_camera_commands(commands)
+    add_access_commands(commands)
 
     config = _command(commands, "config", "print every setting with its value and meaning", _config)
     config.add_argument("--config", type=Path, help="a TOML file")
@@ -195,6 +212,24 @@ def _check(given: argparse.Namespace) -> int:
     from safecity.deployment import Folder
 
     return asyncio.run(checking.run(Folder(given.data), as_json=given.json, recordings=given.recordings))
+
+
+def _analyse(given: argparse.Namespace) -> int:
+    from safecity.analysing import Order, analyse, lines
+
+    configure(json=False)
+    order = Order(
+        rules=given.rules,
+        film=given.film,
+        detections=given.detections,
+        save_detections=given.save_detections,
+        config=given.config,
+        every_s=given.every_s,
+        progress=given.progress,
+    )
+    for line in lines(analyse(order, lambda words: print(words, file=sys.stderr)), as_json=given.json):
+        print(line)
+    return 0
 
 
 def _link(given: argparse.Namespace) -> int:

@@ -187,6 +187,8 @@ async def test_a_row_that_outlives_its_removal_is_found(database: Database) -> N
         {"heading_deg": 360.0},
         {"field_of_view_deg": 0.0},
         {"name": "  "},
+        {"retention": RetentionPolicy(max_age_days=-1)},
+        {"heading_deg": float("nan")},
         {"name": "a\x00b"},
         {"masks": (Mask(name="x" * 300, polygon=LAWN),)},
         {"simulated": True},

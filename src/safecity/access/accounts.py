@@ -64,6 +64,30 @@ async def create_link(database: Database, roles: Iterable[Role], clock: Clock) -
     return token
 
 
+async def disable_account(database: Database, actor_id: str, name: str) -> bool:
+    """Let a person in no longer, also where they are signed in; return whether they could come in before."""
+    async with database.writing() as tx:
+        account_id = await tx.connection.fetchval(
+            "UPDATE account SET disabled_at = $2 WHERE lower(name) = lower($1) AND disabled_at IS NULL "
+            "RETURNING id",
+            name,
+            tx.now,
+        )
+        if account_id is None:
+            return False
+        await tx.connection.execute(
+            "UPDATE session SET ended_at = $2 WHERE account_id = $1 AND ended_at IS NULL", account_id, tx.now
+        )
+        await tx.journal(
+            actor=actor_id,
+            action="access.account_disabled",
+            object_kind="account",
+            object_id=name,
+            text=f"account of {name} disabled, its sessions ended",
+        )
+        return True
+
+
 class Door:
     """Where people come in: counts attempts, compares passwords, begins sessions."""
 

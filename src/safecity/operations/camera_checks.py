@@ -4,6 +4,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec.structs import replace
 
 from safecity.errors import Invalid
@@ -25,6 +26,11 @@ _ACCOUNT_IN_QUERY: Final = re.compile(
 
 def checked_setup(setup: CameraSetup) -> CameraSetup:
     """Return the setup as it is kept. Raises Invalid where it cannot be, naming the field."""
+    try:
+        # Limits of numbers count only where something is read; what is kept must be readable again.
+        msgspec.json.decode(msgspec.json.encode(setup), type=CameraSetup)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"the setup of camera {setup.id} cannot be kept: {error}") from error
     if not setup.name.isprintable() or len(setup.name) > MAX_NAME:
         raise Invalid(f"'name' has at most {MAX_NAME} printable characters")
     checked_text("name", setup.name, required=True)

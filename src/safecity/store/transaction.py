@@ -103,7 +103,8 @@ class Transaction:
         """Return the entity with this id; raises NotFound when there is none."""
         found = await self.find(type_, id_, lock=lock)
         if found is None:
-            raise NotFound(f"there is no {KIND_OF[type_]} with the id '{id_}'")
+            kind = KIND_OF[type_].replace("_", " ")
+            raise NotFound(f"there is no {kind} with the id '{id_}'")
         return found
 
     async def select(self, type_: type[E], where: str, *arguments: Any) -> list[E]:
