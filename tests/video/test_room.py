@@ -50,7 +50,7 @@ async def test_a_room_records_watches_shows_and_tells(street: CameraStreet, tmp_
         assert (await room.still("cam-0"))[:2] == b"\xff\xd8"
         with pytest.raises(NotFound):
             await room.still("cam-9")
-        await until(told.events, "an intrusion")
+        await until(told.events, "an intrusion", 90.0)
         states = {camera.id: camera for camera in room.cameras()}
         assert states["cam-0"].state is CameraState.LIVE
         assert states["cam-0"].recording

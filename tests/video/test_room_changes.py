@@ -77,7 +77,7 @@ async def test_rules_masks_and_names_change_without_a_lost_packet(street: Camera
         await until(lambda: figures(room, "cam-0").recorded_octets > 0, "a recording")
         mask = Mask(name="window", polygon=((0, 0), (0.2, 0), (0.2, 0.2)))
         await room.apply([changed(plain, rules=(EVERYWHERE,), masks=(mask,), name="Lawn")])
-        await until(told.events, "an event of the new rule")
+        await until(told.events, "an event of the new rule", 90.0)
         assert room.cameras()[0].name == "Lawn"
         assert figures(room, "cam-0").files == 1
         assert figures(room, "cam-0").gaps == 0
