@@ -23,7 +23,7 @@ LEAST_ENTRIES: Final = 1000
 
 
 class _Prefix(msgspec.Struct):
-    """What can be taken together: everything up to the file whose line ends at byte `end`, of `lines` lines."""
+    """What can be taken together: all `lines` lines up to that of a file, which ends at byte `end`."""
 
     entries: int = 0
     lines: int = 0
