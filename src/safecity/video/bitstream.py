@@ -111,12 +111,12 @@ def split_record(codec: str, extradata: bytes) -> tuple[tuple[bytes, ...], int]:
         return tuple(split_nals(extradata)), 0
     found: list[bytes] = []
     if codec == "h264":
-        length_size, position, arrays = (extradata[4] & 3) + 1, 5, 2
+        length_size, position, arrays = (_octet(extradata, 4) & 3) + 1, 5, 2
     else:
-        length_size, position, arrays = (extradata[21] & 3) + 1, 23, extradata[22]
+        length_size, position, arrays = (_octet(extradata, 21) & 3) + 1, 23, _octet(extradata, 22)
     for array in range(arrays):
         if codec == "h264":
-            count = extradata[position] & (0x1F if array == 0 else 0xFF)
+            count = _octet(extradata, position) & (0x1F if array == 0 else 0xFF)
             position += 1
         else:
             count = int.from_bytes(extradata[position + 1 : position + 3], "big")
@@ -126,6 +126,11 @@ def split_record(codec: str, extradata: bytes) -> tuple[tuple[bytes, ...], int]:
             found.append(extradata[position + 2 : position + 2 + length])
             position += 2 + length
     return tuple(nal for nal in found if nal), length_size
+
+
+def _octet(data: bytes, position: int) -> int:
+    """Return a byte, 0 behind the end."""
+    return data[position] if position < len(data) else 0
 
 
 def join_sample(nals: list[bytes]) -> bytes:
