@@ -179,6 +179,12 @@ async def test_without_an_installation_it_says_what_to_do(
     assert "nothing runs in" in capsys.readouterr().err
 
 
+async def test_while_it_is_still_starting_it_says_so(run: Run, database: Database) -> None:
+    await database.pool.execute("DROP TABLE camera_account, camera_setup")
+    code, _, err = await run("camera", "list")
+    assert (code, "still starting" in err) == (1, True)
+
+
 def test_no_command_takes_a_password_as_an_argument() -> None:
     camera = parser()._subparsers._group_actions[0].choices["camera"]  # type: ignore[union-attr, index]
     commands = camera._subparsers._group_actions[0].choices

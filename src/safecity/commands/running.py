@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from safecity.errors import Invalid
+from safecity.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
     from safecity.deployment import Folder
@@ -75,7 +75,12 @@ def folder_of(given: argparse.Namespace) -> "Folder":
 
 @asynccontextmanager
 async def database_of(given: argparse.Namespace) -> AsyncIterator["Database"]:
-    """Give the database of the running installation; raises Configuration when nothing runs there."""
+    """Give the database of the running installation.
+
+    Raises Configuration when nothing runs there, Unavailable while it is still starting.
+    """
+    import asyncpg
+
     from safecity.clock import SystemClock
     from safecity.store.database import open_database
 
@@ -83,6 +88,8 @@ async def database_of(given: argparse.Namespace) -> AsyncIterator["Database"]:
     database = await open_database(run.database_url, SystemClock(), size=2, patience_s=PATIENCE_S)
     try:
         yield database
+    except asyncpg.UndefinedTableError as error:
+        raise Unavailable("the installation is still starting; try again when the city runs") from error
     finally:
         await database.close()
 
