@@ -44,6 +44,7 @@ class WebSection(Section, frozen=True):
     port: Port = 8112
     session_idle_s: Seconds = 12 * 3600.0
     secure_cookies: bool = False
+    looks_after_close_s: Annotated[float, msgspec.Meta(ge=0)] = 24 * 3600.0
 
 
 class StoreSection(Section, frozen=True):
@@ -126,6 +127,7 @@ EXPLAIN: Mapping[str, str] = {
     "web.port": "port to listen on; 0 takes any free one",
     "web.session_idle_s": "seconds without use after which a session ends",
     "web.secure_cookies": "true as soon as the console is served over HTTPS",
+    "web.looks_after_close_s": "seconds after its end for which an incident is ground to look at cameras",
     "store.url": "a PostgreSQL server of your own (or DATABASE_URL); empty: the embedded one",
     "store.pool_size": "connections for each role",
     "store.observation_days": "days that observations are kept; whole daily partitions are dropped after",

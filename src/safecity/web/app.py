@@ -19,13 +19,16 @@ from safecity.web import (
     journal,
     live,
     metrics,
+    playback,
     schema,
     session,
     shell,
+    snapshots,
     timeline,
     units,
 )
 from safecity.web.answers import on_error
+from safecity.web.channels import Channels
 from safecity.web.deps import WebDeps
 from safecity.web.front import Front
 from safecity.web.gate import ACCESS, Access, Gate, Open, refuse_nul
@@ -45,6 +48,8 @@ HANDLERS: tuple[BaseRouteHandler, ...] = (
     *calls.HANDLERS,
     *units.HANDLERS,
     *cameras.HANDLERS,
+    *playback.HANDLERS,
+    *snapshots.HANDLERS,
     *camera_setups.HANDLERS,
     *timeline.HANDLERS,
     *city.HANDLERS,
@@ -80,6 +85,8 @@ def create_app(deps: WebDeps, handlers: Iterable[BaseRouteHandler] = HANDLERS) -
         "door": door,
         "figures": figures,
         "health": hub.health,
+        "channels": Channels(deps.bus),
+        "playbacks": playback.Playbacks(deps.clock),
         "trials": camera_setups.Trials(deps.clock),
     }
     framework = Litestar(

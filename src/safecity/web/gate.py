@@ -38,15 +38,23 @@ TRUST_S: Final = 60.0
 
 SIGN_IN: Final = "sign in first, or send a valid bearer token"
 
+SOME_GROUND: Final = Purpose(text="to be said", incident_id="to be said")
+"""Stands for the ground that a handler will ask for; nothing is shown or written with it."""
+
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 class Access(Noun, frozen=True):
-    """What a route demands: an action on an object whose id is the path parameter of that name."""
+    """What a route demands: an action on an object whose id is the path parameter of that name.
+
+    asks_ground: the handler itself authorises once it knows the purpose, which isn't in the address; the gate
+    then lets pass who may do the action for some purpose.
+    """
 
     action: Action
     kind: str = "system"
     parameter: str = ""
+    asks_ground: bool = False
 
 
 class Open(Noun, frozen=True):
@@ -62,9 +70,11 @@ class Identity(Noun, frozen=True):
     session: Session | None = None
 
 
-def needs(action: Action, kind: str = "system", parameter: str = "") -> dict[str, Any]:
-    """Return the options of a route that demands `action`."""
-    return {ACCESS: Access(action=action, kind=kind, parameter=parameter)}
+def needs(
+    action: Action, kind: str = "system", parameter: str = "", *, asks_ground: bool = False
+) -> dict[str, Any]:
+    """Return the options of a route that demands `action`; with `asks_ground` its handler authorises too."""
+    return {ACCESS: Access(action=action, kind=kind, parameter=parameter, asks_ground=asks_ground)}
 
 
 def open_to_all(why: str) -> dict[str, Any]:
@@ -104,7 +114,8 @@ class Gate:
             raise Forbidden("this method is not offered here")
         _check_ids(connection)
         object_ = Object(kind=access.kind, id=str(connection.path_params.get(access.parameter, "")))
-        await self.pass_or_note(identity.actor, access.action, object_, _purpose(connection))
+        ground = SOME_GROUND if access.asks_ground else _purpose(connection)
+        await self.pass_or_note(identity.actor, access.action, object_, ground)
         connection.scope["user"] = identity
 
     async def pass_or_note(self, actor: Actor, action: Action, object_: Object, purpose: Purpose) -> None:

@@ -18,13 +18,20 @@ from safecity.web.deps import WebDeps
 from safecity.web.gate import Gate, needs
 from safecity.web.hub import Follower, Hub, WireFix
 from safecity.web.provide import Deps, Who
+from safecity.web.sockets import (
+    CLOSE_POLICY,
+    CLOSE_RESTART,
+    CLOSE_TRY_AGAIN,
+    Ended,
+    close,
+    close_for,
+    first_of,
+    stay_valid,
+    until,
+)
 
 HELLO_WITHIN_S: Final = 10.0
 MAX_MESSAGE: Final = 4096
-CLOSE_POLICY: Final = 1008
-CLOSE_RESTART: Final = 1012
-CLOSE_TRY_AGAIN: Final = 1013
-CLOSE_SIGNED_OUT: Final = 4401
 
 
 class Hello(Noun, frozen=True, tag_field="type", tag="hello"):
@@ -59,13 +66,6 @@ class Resumed(Noun, frozen=True, tag_field="type", tag="resumed"):
     seq: int
 
 
-class _Close(Exception):
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
-
-
 _decode = msgspec.json.Decoder(Hello | Ping).decode
 
 
@@ -86,30 +86,30 @@ async def live(
             await _follow(socket, gate, hub, follower, floor)
     except WebSocketDisconnect:
         return
-    except _Close as closing:
-        await _close(socket, closing.code, closing.reason)
+    except Ended as closing:
+        await close_for(socket, closing)
     except SafeCityError as error:
-        await _close(socket, CLOSE_TRY_AGAIN, str(error))
+        await close(socket, CLOSE_TRY_AGAIN, str(error))
 
 
 async def _hello(socket: WebSocket[Any, Any, Any]) -> int | None:
     try:
         message = await asyncio.wait_for(_receive(socket), HELLO_WITHIN_S)
     except TimeoutError as error:
-        raise _Close(CLOSE_POLICY, "the first message must be a hello") from error
+        raise Ended(CLOSE_POLICY, "the first message must be a hello") from error
     if not isinstance(message, Hello):
-        raise _Close(CLOSE_POLICY, "the first message must be a hello")
+        raise Ended(CLOSE_POLICY, "the first message must be a hello")
     return message.since
 
 
 async def _receive(socket: WebSocket[Any, Any, Any]) -> Hello | Ping:
     text = await socket.receive_text()
     if len(text) > MAX_MESSAGE:
-        raise _Close(CLOSE_POLICY, "that message is too long")
+        raise Ended(CLOSE_POLICY, "that message is too long")
     try:
         message: Hello | Ping = _decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise _Close(CLOSE_POLICY, "that message cannot be read") from error
+        raise Ended(CLOSE_POLICY, "that message cannot be read") from error
     return message
 
 
@@ -153,21 +153,13 @@ async def _send_snapshot(
 async def _follow(
     socket: WebSocket[Any, Any, Any], gate: Gate, hub: Hub, follower: Follower, floor: int
 ) -> None:
-    tasks = [
-        asyncio.create_task(_listen(socket, follower)),
-        asyncio.create_task(_send(socket, hub, follower, floor)),
-        asyncio.create_task(_stay_valid(gate, follower)),
-        asyncio.create_task(_until(follower.too_slow, CLOSE_TRY_AGAIN, "too slow; come back and resume")),
-        asyncio.create_task(_until(follower.restart, CLOSE_RESTART, "begin anew")),
-    ]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await first_of(
+        _listen(socket, follower),
+        _send(socket, hub, follower, floor),
+        stay_valid(gate, follower.identity),
+        until(follower.too_slow, CLOSE_TRY_AGAIN, "too slow; come back and resume"),
+        until(follower.restart, CLOSE_RESTART, "begin anew"),
+    )
 
 
 async def _listen(socket: WebSocket[Any, Any, Any], follower: Follower) -> None:
@@ -190,23 +182,6 @@ async def _send_feed(socket: WebSocket[Any, Any, Any], hub: Hub, follower: Follo
     frame = hub.frame(feed, follower.kinds)
     if frame is not None:
         await socket.send_text(frame)
-
-
-async def _stay_valid(gate: Gate, follower: Follower) -> None:
-    await gate.until_over(follower.identity)
-    raise _Close(CLOSE_SIGNED_OUT, "the session is over")
-
-
-async def _until(event: asyncio.Event, code: int, reason: str) -> None:
-    await event.wait()
-    raise _Close(code, reason)
-
-
-async def _close(socket: WebSocket[Any, Any, Any], code: int, reason: str) -> None:
-    try:
-        await socket.close(code=code, reason=reason[:120])
-    except (WebSocketDisconnect, RuntimeError, OSError):
-        return
 
 
 def _text(message: Noun) -> str:
