@@ -9,8 +9,8 @@ from safecity.clock import ManualClock
 from safecity.web.roles import FORGET_S, SILENT_S, STARTING_S, RoleState, RoleWatch
 
 
-def _beat(role: str, pid: int = 1, **counters: float) -> bytes:
-    beat = {"role": role, "pid": pid, "at": "2026-11-22T09:00:00Z", "counters": counters}
+def _beat(role: str, pid: int = 1, shard: int = 0, **counters: float) -> bytes:
+    beat = {"role": role, "pid": pid, "shard": shard, "at": "2026-11-22T09:00:00Z", "counters": counters}
     return json.dumps(beat).encode()
 
 
@@ -68,3 +68,24 @@ def test_a_restarted_process_never_makes_the_rate_negative(clock: ManualClock) -
 def test_what_is_no_heartbeat_is_refused(clock: ManualClock, data: bytes) -> None:
     with pytest.raises((msgspec.MsgspecError, UnicodeDecodeError)):
         RoleWatch(clock, []).hear(data)
+
+
+def test_a_role_is_as_well_as_its_worst_shard(clock: ManualClock) -> None:
+    watch = RoleWatch(clock, ["video"])
+    watch.hear(_beat("video", 1, packets_total=3))
+    watch.hear(_beat("video", 2, shard=1, packets_total=4))
+    assert watch.states() == {"video": RoleState.RUNNING}
+    assert watch.counters() == {"video": {"packets_total": 7}}
+    clock.advance(SILENT_S + 1)
+    watch.hear(_beat("video", 1))
+    assert watch.states() == {"video": RoleState.DOWN}
+    watch.hear(_beat("video", 3, shard=1))
+    assert watch.states() == {"video": RoleState.RUNNING}
+
+
+def test_a_shard_that_is_no_more_is_forgotten(clock: ManualClock) -> None:
+    watch = RoleWatch(clock, ["video"])
+    watch.hear(_beat("video", 2, shard=1))
+    clock.advance(FORGET_S + 1)
+    watch.hear(_beat("video", 1))
+    assert watch.states() == {"video": RoleState.RUNNING}

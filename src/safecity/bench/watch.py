@@ -33,6 +33,7 @@ CROSSED_S: Final = (
 )
 """When LINE is crossed, in seconds of the film."""
 FILM_S: Final = 79.5
+QUIET_FILM_S: Final = 10.0
 TOLERANCE_S: Final = 2.0
 SETTLE_S: Final = 8.0
 """Between the first pictures and the measurement: bursts are over, the gate has learned its background."""
@@ -62,6 +63,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     if options.baseline:
         _be_baseline(options.baseline)
         return {}
+    for film in ("quiet", "busy"):
+        _films(film, options.sub_fps)
     quiet = _measure(options, "quiet", options.baseline_cameras)
     active = _measure(options, "busy", 0)
     figures = {
@@ -147,30 +150,36 @@ def _url(port: int, camera: int, *, account: bool = False) -> str:
     return f"rtsp://{who}127.0.0.1:{port}/cam/{camera}"
 
 
-async def _serve(options: argparse.Namespace) -> None:
-    """Be the cameras until SIGTERM; say the port, and when the films began (monotonic)."""
-    from safecity.simulator.camera import CameraClips, CameraServer, SimulatedCamera
+def _films(film: str, sub_fps: int) -> tuple[Path, Path]:
+    """Return the main and the sub-stream of one kind of film, made when they aren't there yet."""
     from safecity.simulator.camera_film import FilmRecipe, kept_film
-    from safecity.simulator.camera_rtp import read_clip
 
-    quiet = options.serve == "quiet"
-    length_s = 20.0 if quiet else FILM_S
+    quiet = film == "quiet"
+    length_s = QUIET_FILM_S if quiet else FILM_S
     main = FilmRecipe(bitrate_kbps=4000, length_s=length_s, quiet=quiet)
     sub = FilmRecipe(
         width_px=640,
         height_px=360,
-        fps=options.sub_fps,
-        bitrate_kbps=50 * options.sub_fps,
+        fps=sub_fps,
+        bitrate_kbps=50 * sub_fps,
         length_s=length_s,
         quiet=quiet,
     )
-    clips = CameraClips(main=read_clip(kept_film(FILMS, main)), sub=read_clip(kept_film(FILMS, sub)))
+    return kept_film(FILMS, main), kept_film(FILMS, sub)
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    """Be the cameras until SIGTERM; say the port, and when the films began (monotonic)."""
+    from safecity.simulator.camera import CameraClips, CameraServer, SimulatedCamera
+    from safecity.simulator.camera_rtp import read_clip
+
+    main, sub = (read_clip(path) for path in _films(options.serve, options.sub_fps))
     cameras = [
-        SimulatedCamera(path=f"/cam/{n}", user=USER, password=PASSWORD, offset_s=_offset_s(n) % length_s)
+        SimulatedCamera(path=f"/cam/{n}", user=USER, password=PASSWORD, offset_s=_offset_s(n) % main.length_s)
         for n in range(options.cameras)
     ]
     began_s = time.monotonic()
-    server = CameraServer(cameras, clips, SystemClock())
+    server = CameraServer(cameras, CameraClips(main=main, sub=sub), SystemClock())
     port = await server.start("127.0.0.1", 0)
     stop = _on_term()
     print(json.dumps({"port": port, "began_s": began_s}), flush=True)

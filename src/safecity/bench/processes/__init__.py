@@ -12,8 +12,7 @@ from typing import Final
 
 from safecity.errors import Unavailable
 
-START_WITHIN_S: Final = 240.0
-"""A film that is made for the first time takes long."""
+START_WITHIN_S: Final = 120.0
 STOP_WITHIN_S: Final = 30.0
 
 
