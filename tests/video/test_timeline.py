@@ -183,3 +183,13 @@ def test_a_queue_on_the_way_is_seen_as_age_and_not_as_time():
         camera.picture(late_s=min(n * 0.1, 3.0))
     assert camera.timeline.discontinuities == 0
     assert abs(camera.lags[-1] - 3.0) < 0.05
+
+
+def test_the_first_picture_lasts_as_long_as_it_says_however_long_it_took_to_look_at():
+    timeline = Timeline()
+    moments = [timeline.place(None, 10.0, 3600), timeline.place(3600, 10.4), timeline.place(7200, 10.41)]
+    assert [b.ticks - a.ticks for a, b in itertools.pairwise(moments)] == [3600, 3600]
+    assert 0.3 < moments[1].lag_s < 0.4
+    timeline.reconnect()
+    again = [timeline.place(None, 30.0, 9000), timeline.place(9000, 30.5)]
+    assert again[1].ticks - again[0].ticks == 9000

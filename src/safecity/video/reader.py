@@ -90,7 +90,7 @@ class Reader:
         nals = [nal for nal in raw.nals if self._codec.is_sound(nal)]
         self._counters.damaged += raw.is_damaged or len(nals) < len(raw.nals)
         kinds = {self._codec.kind(nal) for nal in nals}
-        moment = self._timeline.place(raw.dts_ticks, self._clock.monotonic_s())
+        moment = self._timeline.place(raw.dts_ticks, self._clock.monotonic_s(), raw.duration_ticks)
         self._last = None if raw.dts_ticks is None else (raw.dts_ticks, moment)
         if raw.taken_s is not None:
             self._counters.clock_error_s = raw.taken_s - (self._clock.now().timestamp() - moment.lag_s)

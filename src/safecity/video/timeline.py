@@ -20,6 +20,8 @@ of a picture stays right within a second; a queue on the way that lasts shorter 
 """
 NOMINAL_TICKS: Final = TICKS_PER_S // 25
 """Step used when nothing is known of the picture rate: PAL's 25 a second."""
+HELD_UP_TICKS: Final = TICKS_PER_S
+"""How late the first dated packet may be through our own fault."""
 WRAPS: Final = (1 << 32, 1 << 33)
 """Where time stamps begin anew: RTP 32 bits (RFC 3550, section 5.1), MPEG-2 33 (ISO/IEC 13818-1, 2.4.3.7)."""
 
@@ -52,18 +54,20 @@ class Timeline:
         self._raw = None
         self._fresh = True
 
-    def place(self, raw_ticks: int | None, arrival_s: float) -> Moment:
+    def place(self, raw_ticks: int | None, arrival_s: float, duration_ticks: int = 0) -> Moment:
         """Return where the packet lies that the camera dates `raw_ticks` and that came at `arrival_s`.
 
         raw_ticks: the camera's decoding time in 1/90000 s, None when it gave none.
-        arrival_s: our monotonic time.
+        arrival_s: our monotonic time. duration_ticks: how long the source says it lasts, 0 when it doesn't.
         """
+        if self._fresh and duration_ticks > 0:
+            self._step = min(duration_ticks, TICKS_PER_S)
         if self._arrival_s is None:
             self._anchor(arrival_s)
         elif self._fresh:
             self._jump(arrival_s)
         elif raw_ticks is None or self._raw is None:
-            self._undated(arrival_s)
+            self._undated(arrival_s, dated_again=raw_ticks is not None)
         else:
             self._advance(_unwrapped(raw_ticks - self._raw), arrival_s)
         self._fresh = False
@@ -81,10 +85,16 @@ class Timeline:
         self._ticks += step
         self._step = step
 
-    def _undated(self, arrival_s: float) -> None:
-        """Go on by the usual step as long as that agrees with our own clock."""
+    def _undated(self, arrival_s: float, *, dated_again: bool) -> None:
+        """Go on by the usual step as long as that agrees with our own clock.
+
+        dated_again: the packet has a date, only the one before had none (the first of an RTSP connection).
+        Our own work on the first keyframe may have held this one up; its age then tells so.
+        """
         usual = min(self._step, TICKS_PER_S)
         behind = self._expected(arrival_s) - self._ticks - usual
+        if dated_again and abs(behind) < HELD_UP_TICKS:
+            behind = 0
         # Several packets may come at once; each still gets a place of its own.
         self._ticks += max(usual + behind, usual // 2, 1)
 
