@@ -193,3 +193,18 @@ def test_the_first_picture_lasts_as_long_as_it_says_however_long_it_took_to_look
     timeline.reconnect()
     again = [timeline.place(None, 30.0, 9000), timeline.place(9000, 30.5)]
     assert again[1].ticks - again[0].ticks == 9000
+
+
+def test_pictures_left_out_by_a_camera_that_was_held_up_are_no_jump():
+    camera = Lies()
+    for _ in range(20):
+        camera.picture()
+    for n in range(40):
+        camera.picture(late_s=n * 0.1)
+    # Four seconds behind: the camera leaves those out, and the next picture comes in the same moment.
+    camera.raw += 4 * 90_000
+    camera.arrival_s += 4.0
+    for _ in range(20):
+        camera.picture()
+    assert camera.timeline.discontinuities == 0
+    assert camera.lags[-1] < 0.2

@@ -114,10 +114,12 @@ class TcpViewer(Viewer):
         return f"RTP/AVP/TCP;unicast;interleaved={self.channel}-{self.channel + 1};ssrc={self.ssrc:08X}"
 
     def _transmit(self, data: bytearray, starts: tuple[int, ...]) -> None:
-        self._writer.write(data)
+        if not self._writer.is_closing():
+            self._writer.write(data)
 
     def _report(self, report: bytes) -> None:
-        self._writer.write(bytes((0x24, self.channel + 1)) + len(report).to_bytes(2, "big") + report)
+        if not self._writer.is_closing():
+            self._writer.write(bytes((0x24, self.channel + 1)) + len(report).to_bytes(2, "big") + report)
 
 
 class UdpViewer(Viewer):

@@ -9,7 +9,10 @@ from typing import Final, NamedTuple
 from safecity.video.bitstream import TICKS_PER_S
 
 FORWARD_LIMIT_S: Final = 2.0
-"""A step that claims so much more time than passed here is a jump of the camera's clock."""
+"""A step so far into our future is a jump of the camera's clock.
+
+A camera that was held up and leaves pictures out takes a long step too, but only up to now.
+"""
 LAG_LIMIT_S: Final = 10.0
 """A stream that is so much behind what it was has lost time; a network burst is shorter."""
 WINDOW_S: Final = 60.0
@@ -76,9 +79,8 @@ class Timeline:
         return Moment(self._ticks, self._step, self._lag_s(arrival_s))
 
     def _advance(self, step: int, arrival_s: float) -> None:
-        gap_s = arrival_s - (self._arrival_s or arrival_s)
         lag_s = arrival_s - self._offset_s() - (self._ticks + step) / TICKS_PER_S
-        if step <= 0 or step / TICKS_PER_S - gap_s > FORWARD_LIMIT_S or lag_s > LAG_LIMIT_S:
+        if step <= 0 or lag_s < -FORWARD_LIMIT_S or lag_s > LAG_LIMIT_S:
             self.discontinuities += 1
             self._jump(arrival_s)
             return
