@@ -4,23 +4,34 @@ Order for each file: written, file synced, folder synced, entered in the index (
 threads only put work here; the queue is bounded by the disk itself, a job a minute and camera.
 """
 
+import contextlib
 import os
 import queue
-import shutil
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 
 from safecity.clock import Clock
 from safecity.model.video import Hold, RetentionPolicy
 from safecity.video import index
+from safecity.video.archive_jobs import (
+    Add,
+    ArchiveCounters,
+    Enter,
+    Finish,
+    Job,
+    MakeRoom,
+    Remove,
+    Retry,
+    Sweep,
+)
+from safecity.video.claims import Claims, read_policy, write_policy
 from safecity.video.index import DeletedEntry, DeletionReason, Entry, FileEntry
 from safecity.video.pruning import LEAST_ENTRIES, prune
 from safecity.video.recovery import Recovered, kept, recover_on_any_disk
@@ -32,6 +43,7 @@ from safecity.video.retention import (
     Limits,
     Retention,
     delete_snapshots,
+    free_bytes_of,
     holds_by_camera,
     remove_empty_days,
 )
@@ -52,54 +64,6 @@ ADD_WITHIN_S: Final = 300.0
 """Repairing a camera's recordings may take so long: an index of a month, a slow disk."""
 
 EntryListener = Callable[[Entry], None]
-
-
-class ArchiveCounters(msgspec.Struct):
-    """What the archive did since the program started; written by its thread, read by anyone."""
-
-    entered: int = 0
-    deleted_by_age: int = 0
-    deleted_by_share: int = 0
-    deleted_for_space: int = 0
-    deleted_snapshots: int = 0
-    prunings: int = 0
-    disk_errors: int = 0
-
-
-def free_bytes_of(folder: Path) -> int:
-    """Return what is free for us on the disk of `folder`."""
-    return shutil.disk_usage(folder).free
-
-
-class _Finish(msgspec.Struct, frozen=True):
-    folder: Path
-    descriptor: int
-    entry: FileEntry
-
-
-class _Enter(msgspec.Struct, frozen=True):
-    folder: Path
-    entry: Entry
-
-
-class _Add(msgspec.Struct, frozen=True):
-    camera_id: str
-    answer: "Future[Recovered]"
-
-
-class _MakeRoom(msgspec.Struct, frozen=True):
-    pass
-
-
-class _Sweep(msgspec.Struct, frozen=True):
-    pass
-
-
-class _Retry(msgspec.Struct, frozen=True):
-    pass
-
-
-_Job = _Finish | _Enter | _Add | _MakeRoom | _Sweep | _Retry | None
 
 
 class Archive:
@@ -130,12 +94,15 @@ class Archive:
         self._prune_after = prune_after
         self._prune_least = prune_least
         self._tidy_period_s = tidy_period_s
-        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._ledgers: dict[str, Ledger] = {}
         self._policies: dict[str, RetentionPolicy] = {}
         self._holds: dict[str, Holds] = {}
+        self._knows_holds = False
+        self._claims = Claims(directory)
         self._turn: deque[str] = deque()
-        self._refused: deque[_Enter] = deque()
+        self._tidied = 0
+        self._refused: deque[Enter] = deque()
         self._exhausted = False
         self._thread = threading.Thread(target=self._run, name="archive", daemon=True)
 
@@ -164,35 +131,44 @@ class Archive:
             return self._take_over(camera_id)
         # Only one thread writes indexes, and what the camera recorded before must be entered first.
         answer: Future[Recovered] = Future()
-        self._jobs.put(_Add(camera_id, answer))
+        self._jobs.put(Add(camera_id, answer))
         return answer.result(ADD_WITHIN_S)
 
     def _take_over(self, camera_id: str) -> Recovered:
-        found, given_up = recover_on_any_disk(
-            camera_id, self.folder(camera_id), self._clock, self._held(camera_id)
-        )
-        self.counters.deleted_for_space += given_up
-        self._ledgers[camera_id] = Ledger(found.files)
+        folder = self.folder(camera_id)
+        if not self._claims.take(camera_id):
+            log.error("another process writes this camera's recordings too", camera=camera_id)
+        write_policy(folder, self._policies[camera_id])
+        found = self._open(camera_id)
         if camera_id not in self._turn:
             self._turn.append(camera_id)
+        return found
+
+    def _open(self, camera_id: str) -> Recovered:
+        holds = self._held(camera_id)
+        found, given_up = recover_on_any_disk(camera_id, self.folder(camera_id), self._clock, holds)
+        self.counters.deleted_for_space += given_up
+        self._ledgers[camera_id] = Ledger(found.files)
         return found
 
     def remove_camera(self, camera_id: str) -> None:
         """Know that a camera records no more; what it recorded is kept by its policy all the same.
 
-        Its recorder must have ended. The camera may be added again.
+        Its recorder must have ended. The camera may be added again, here or in another process.
         """
-        self._jobs.put(_Sweep())
+        self._jobs.put(Remove(camera_id))
 
     def set_policy(self, camera_id: str, policy: RetentionPolicy) -> None:
         """Keep a camera's recordings as `policy` says, from now on."""
         self._policies = {**self._policies, camera_id: policy}
-        self._jobs.put(_Sweep())
+        write_policy(self.folder(camera_id), policy)
+        self._jobs.put(Sweep())
 
     def set_holds(self, holds: Iterable[Hold]) -> None:
-        """Never delete what these hold (all of them, each time); what no hold covers may go again."""
+        """Never delete what these hold: all of them, of all cameras, each time. The rest may go again."""
         self._holds = holds_by_camera(holds)
-        self._jobs.put(_Sweep())
+        self._knows_holds = True
+        self._jobs.put(Sweep())
 
     def start(self) -> None:
         """Begin to work."""
@@ -208,25 +184,25 @@ class Archive:
 
     def finish(self, folder: Path, descriptor: int, entry: FileEntry) -> None:
         """Sync and close the file behind `descriptor`, then enter it."""
-        self._jobs.put(_Finish(folder, descriptor, entry))
+        self._jobs.put(Finish(folder, descriptor, entry))
 
     def enter(self, folder: Path, entry: Entry) -> None:
         """Enter what is not a file."""
-        self._jobs.put(_Enter(folder, entry))
+        self._jobs.put(Enter(folder, entry))
 
     def make_room(self) -> None:
         """Delete what is oldest, soon: the disk is full."""
-        self._jobs.put(_MakeRoom())
+        self._jobs.put(MakeRoom())
 
     def _run(self) -> None:
         next_sweep_s = self._clock.monotonic_s()
         next_tidy_s = next_sweep_s + self._tidy_period_s
-        job: _Job = _Retry()
+        job: Job = Retry()
         while job is not None:
             try:
                 job = self._jobs.get(timeout=RETRY_PERIOD_S)
             except queue.Empty:
-                job = _Retry()
+                job = Retry()
             try:
                 self._do(job)
                 now_s = self._clock.monotonic_s()
@@ -239,25 +215,31 @@ class Archive:
             except Exception:
                 # A defect met in one job must not leave the files after it unsynced.
                 log.exception("the archive failed in our own code")
+        self._claims.give_back_all()
 
-    def _do(self, job: _Job) -> None:
+    def _do(self, job: Job) -> None:
         match job:
-            case None | _Retry():
+            case None | Retry():
                 self._retry()
-            case _MakeRoom():
+            case MakeRoom():
                 # The disk said it is full: one file goes even when its free space looks sufficient (quotas).
                 self._sweep(at_least_bytes=1)
-            case _Sweep():
+            case Sweep():
                 self._sweep()
-            case _Add(camera_id, answer):
+            case Remove(camera_id):
+                self._ledgers.pop(camera_id, None)
+                with contextlib.suppress(ValueError):
+                    self._turn.remove(camera_id)
+                self._claims.give_back(camera_id)
+            case Add(camera_id, answer):
                 try:
                     answer.set_result(self._take_over(camera_id))
                 except Exception as error:
                     answer.set_exception(error)
-            case _Finish(folder, descriptor, entry):
+            case Finish(folder, descriptor, entry):
                 self._sync(folder, descriptor, entry)
-                self._enter(_Enter(folder, entry))
-            case _Enter():
+                self._enter(Enter(folder, entry))
+            case Enter():
                 self._enter(job)
 
     def _sync(self, folder: Path, descriptor: int, entry: FileEntry) -> None:
@@ -269,7 +251,7 @@ class Archive:
         finally:
             os.close(descriptor)
 
-    def _enter(self, job: _Enter) -> None:
+    def _enter(self, job: Enter) -> None:
         """Enter, in order: while an earlier entry is refused by the disk, later ones wait behind it.
 
         A file may be deleted for its room before its own entry found any; its tombstone then follows it.
@@ -296,7 +278,8 @@ class Archive:
         log.error("the disk refuses the archive", what=what, error=os.strerror(error.errno or 0))
 
     def _limits(self, camera_id: str) -> Limits:
-        return Limits.of(self._policies.get(camera_id, RetentionPolicy()), self._retention)
+        policy = self._policies.get(camera_id) or read_policy(self.folder(camera_id))
+        return Limits.of(policy, self._retention)
 
     def _held(self, camera_id: str) -> Holds:
         return self._holds.get(camera_id, NOTHING_HELD)
@@ -310,15 +293,36 @@ class Archive:
         except OSError as error:
             self._refuse("free space", error)
             return
-        while missing > 0:
-            found = self._oldest()
-            if found is None:
-                break
+        if missing > 0:
+            with self._with_rest():
+                missing = self._make_room(missing)
+        self._judge(missing)
+
+    def _make_room(self, missing: int) -> int:
+        """Delete the oldest of all cameras until so many bytes are free; return how many still miss."""
+        while missing > 0 and (found := self._oldest()) is not None:
             log.warning("the oldest recording goes: the disk is full", camera=found[0], file=found[1].path)
             self._delete(*found, DeletionReason.SPACE)
             self.counters.deleted_for_space += 1
             missing -= found[1].size_bytes
-        self._judge(missing)
+        return missing
+
+    @contextlib.contextmanager
+    def _with_rest(self) -> Iterator[list[str]]:
+        """Look, for the block, after the recordings of cameras that nobody records; give their ids."""
+        opened: list[str] = []
+        with self._claims.rest(self._knows_holds) as rest:
+            try:
+                for camera_id in rest:
+                    try:
+                        self._open(camera_id)
+                        opened.append(camera_id)
+                    except OSError as error:
+                        self._refuse("recordings that nobody makes any more", error)
+                yield opened
+            finally:
+                for camera_id in opened:
+                    del self._ledgers[camera_id]
 
     def _expire(self, camera_id: str, ledger: Ledger) -> None:
         limits, holds = self._limits(camera_id), self._held(camera_id)
@@ -360,7 +364,7 @@ class Archive:
         folder = self.folder(camera_id)
         entry = DeletedEntry(camera_id=camera_id, path=file.path, at=self._clock.now(), reason=reason)
         # A full disk may refuse the tombstone; it then follows as soon as the deletion has made room.
-        self._enter(_Enter(folder, entry))
+        self._enter(Enter(folder, entry))
         try:
             (folder / file.path).unlink(missing_ok=True)
         except OSError as error:
@@ -368,11 +372,22 @@ class Archive:
         self._retry()
 
     def _tidy(self) -> None:
-        """Look at one camera's snapshots, empty folders and old entries; the next time at the next one's."""
-        if not self._turn:
+        """Look at one camera's snapshots, empty folders and old entries; the next time at the next one's.
+
+        When each has had its turn, it is that of those that nobody records.
+        """
+        if self._turn and self._tidied < len(self._turn):
+            self._tidied += 1
+            self._tidy_camera(self._turn[0])
+            self._turn.rotate(-1)
             return
-        camera_id = self._turn[0]
-        self._turn.rotate(-1)
+        self._tidied = 0
+        with self._with_rest() as rest:
+            for camera_id in rest:
+                self._expire(camera_id, self._ledgers[camera_id])
+                self._tidy_camera(camera_id)
+
+    def _tidy_camera(self, camera_id: str) -> None:
         folder, now = self.folder(camera_id), self._clock.now()
         too_old = now - timedelta(seconds=self._limits(camera_id).max_age_s)
         try:

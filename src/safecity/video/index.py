@@ -23,6 +23,9 @@ INDEX_NAME: Final = "index.jsonl"
 NEW_NAME: Final = "index.jsonl.new"
 """An index being rewritten; it counts for nothing until it has taken the index's name."""
 
+POLICY_NAME: Final = "retention.json"
+"""How long this camera's recordings stay, for who looks after them once nobody records it."""
+
 
 class DeletionReason(StrEnum):
     """Why a recording is no longer there."""

@@ -164,7 +164,7 @@ def _present(camera_id: str, folder: Path) -> set[str]:
     ours: set[str] = set()
     foreign: list[str] = []
     for path in folder.glob("*"):
-        if path.name in {index.INDEX_NAME, SNAPSHOTS}:
+        if path.name in {index.INDEX_NAME, index.POLICY_NAME, SNAPSHOTS}:
             continue
         for found in path.iterdir() if path.is_dir() else [path]:
             name = str(found.relative_to(folder))

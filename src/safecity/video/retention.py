@@ -2,6 +2,7 @@
 
 import bisect
 import contextlib
+import shutil
 from array import array
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -66,6 +67,11 @@ class Holds:
 
 
 NOTHING_HELD: Final = Holds()
+
+
+def free_bytes_of(folder: Path) -> int:
+    """Return what is free for us on the disk of `folder`."""
+    return shutil.disk_usage(folder).free
 
 
 def holds_by_camera(holds: Iterable[Hold]) -> dict[str, Holds]:
