@@ -59,7 +59,7 @@ class MotionGate:
         """Return what moves in a decoded picture (av.VideoFrame) taken at `time_s`."""
         height = max(round(GRID_WIDTH * frame.height / frame.width), 1)
         small = self._scaler.reformat(
-            frame, width=GRID_WIDTH, height=height, format="gray", interpolation="AREA"
+            frame, width=GRID_WIDTH, height=height, format="gray", interpolation="AREA", threads=1
         )
         return self.look_at(small.to_ndarray().astype(np.float32), time_s)
 
@@ -106,6 +106,7 @@ class MotionGate:
 
 def _around(cells: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Return for each cell how many of the 9 around it, itself included, are set."""
-    padded = np.pad(cells.astype(np.uint8), 1)
+    padded = np.zeros((cells.shape[0] + 2, cells.shape[1] + 2), dtype=np.uint8)
+    padded[1:-1, 1:-1] = cells
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     return np.asarray(rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:])

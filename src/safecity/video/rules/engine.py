@@ -26,7 +26,7 @@ from safecity.video.rules.health import HealthWatch
 from safecity.video.rules.left import LeftWatch
 from safecity.video.rules.line import LineWatch
 from safecity.video.rules.scene import Scene, Trails
-from safecity.video.rules.small import Small
+from safecity.video.rules.small import Scalers, Small
 from safecity.video.rules.smoke import SmokeWatch
 from safecity.video.rules.still import StillWatch
 from safecity.video.rules.way import WayWatch
@@ -63,6 +63,7 @@ class RuleEngine:
     def __init__(self, setup: CameraSetup) -> None:
         """Watch what the rules of `setup` name, and the camera itself."""
         self._ground = _ground(setup)
+        self._scalers: Scalers = {}
         self._trails = Trails(self._ground)
         self._scenes: dict[str, SceneRule] = {}
         self._pictures: dict[str, PictureRule] = {}
@@ -117,7 +118,7 @@ class RuleEngine:
 
     def look_at_picture(self, frame: Any, film_s: float, moving: bool) -> list[VideoEvent]:
         """Return what became certain with a decoded picture (av.VideoFrame); moving: the gate sees motion."""
-        small = Small(frame)
+        small = Small(frame, self._scalers)
         return [
             self._placed(event)
             for rule in self._pictures.values()

@@ -3,9 +3,12 @@
 from typing import Any, Final
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 Luma = NDArray[np.float32]
+Scalers = dict[tuple[int, str], VideoReformatter]
+"""FFmpeg's scalers by what they make; their tables cost ten times what using them does."""
 
 WIDTH: Final = 160
 """Cells across for all but sharpness; a bag of 3 % of the picture's height is some three cells wide."""
@@ -15,9 +18,10 @@ FINE_WIDTH: Final = 320
 class Small:
     """One decoded picture (av.VideoFrame) in the sizes that rules ask for."""
 
-    def __init__(self, frame: Any) -> None:
-        """Take a picture; nothing is computed yet."""
+    def __init__(self, frame: Any, scalers: Scalers | None = None) -> None:
+        """Take a picture; nothing is computed yet. scalers: kept from picture to picture, of one size."""
         self._frame = frame
+        self._scalers = {} if scalers is None else scalers
         self._made: dict[tuple[int, str], NDArray[np.float32]] = {}
 
     @property
@@ -37,7 +41,10 @@ class Small:
         made = self._made.get((width, form))
         if made is None:
             height = max(round(width / self.aspect), 8)
-            frame = self._frame.reformat(width=width, height=height, format=form, interpolation="AREA")
+            scaler = self._scalers.setdefault((width, form), VideoReformatter())
+            frame = scaler.reformat(
+                self._frame, width=width, height=height, format=form, interpolation="AREA", threads=1
+            )
             made = self._made[width, form] = frame.to_ndarray().astype(np.float32)
         return made
 
