@@ -15,11 +15,12 @@ import numpy as np
 
 from safecity.model.video_rule import CameraHealth, VideoEventKind
 from safecity.video.event import VideoEvent
-from safecity.video.rules.gathering import Lasting
 from safecity.video.rules.small import FINE_WIDTH, Luma, Small, blocks, edges, likeness, shift_of
 
 STEP_S: Final = 1.0
 """Between two pictures that are judged."""
+LONGEST_STEP_S: Final = 5.0
+"""A camera whose pictures come more slowly than this is judged later, not sooner."""
 MEMORY_S: Final = 60.0
 """Time constant of the healthy picture: faster than dusk, slower than a bus."""
 LEARN_PICTURES: Final = 4
@@ -27,6 +28,9 @@ MIN_TEXTURE: Final = 2.0
 """Grey levels of steepness on average; a flatter healthy picture (fog, a wall) cannot be judged."""
 LOST_TEXTURE: Final = 0.35
 """Share of the healthy texture that a covered picture keeps at most."""
+NO_TEXTURE: Final = 0.12
+DARK_LEVEL: Final = 20.0
+"""Share of texture and grey level of a picture that shows nothing, whatever forms still shimmer in it."""
 LOST_FORMS: Final = 0.5
 """Likeness of the large forms below which they are gone; a dark or blurred picture keeps them."""
 KEPT_FORMS: Final = 0.75
@@ -46,8 +50,32 @@ FROZEN_SHARE: Final = 0.15
 """Share of the least noise that the healthy picture had; a frozen one has next to none."""
 MIN_NOISE: Final = 0.02
 """Grey levels; a camera that is stiller than this when healthy cannot be judged for freezing."""
+RELEARN_S: Final = 60.0
+"""A view that differs so long, and is neither moved nor covered, has new light: it is learned anew."""
+RELIEF: Final = 2.0
+"""A good picture counts so many times as much as a bad one; a lorry that passes changes nothing."""
 ADOPT_S: Final = 1800.0
 """What has been wrong for so long is how this camera sees now."""
+
+
+class Sustained:
+    """Says once that most pictures have been bad for long enough, and again only after it was over."""
+
+    def __init__(self, duration_s: float) -> None:
+        """Wait for `duration_s` of bad pictures."""
+        self._duration_s = duration_s
+        self._bad_s = 0.0
+        self.is_on = False
+
+    def update(self, is_bad: bool, step_s: float) -> bool:
+        """Take a picture, so many seconds after the one before; return whether the state begins with it."""
+        self._bad_s += step_s if is_bad else -RELIEF * step_s
+        self._bad_s = min(max(self._bad_s, 0.0), self._duration_s)
+        if self.is_on:
+            self.is_on = self._bad_s > 0.0
+            return False
+        self.is_on = self._bad_s >= self._duration_s
+        return self.is_on
 
 
 class _Look(msgspec.Struct, frozen=True):
@@ -96,10 +124,10 @@ class HealthWatch:
         self.rule = rule
         self.counts: dict[str, int] = {}
         self._states = {
-            VideoEventKind.CAMERA_COVERED: Lasting(rule.covered_s),
-            VideoEventKind.CAMERA_DEFOCUSED: Lasting(rule.defocused_s),
-            VideoEventKind.CAMERA_MOVED: Lasting(rule.moved_s),
-            VideoEventKind.CAMERA_FROZEN: Lasting(rule.frozen_s),
+            VideoEventKind.CAMERA_COVERED: Sustained(rule.covered_s),
+            VideoEventKind.CAMERA_DEFOCUSED: Sustained(rule.defocused_s),
+            VideoEventKind.CAMERA_MOVED: Sustained(rule.moved_s),
+            VideoEventKind.CAMERA_FROZEN: Sustained(rule.frozen_s),
         }
         self._wanted = {
             VideoEventKind.CAMERA_COVERED: rule.covered,
@@ -111,7 +139,7 @@ class HealthWatch:
         self._time_s = -math.inf
         self._healthy = _Healthy()
         self._last: _Look | None = None
-        self._wrong_s = 0.0
+        self._wrong_s = self._strange_s = 0.0
 
     def look_at_picture(self, small: Small, time_s: float, *, moving: bool) -> list[VideoEvent]:
         """Return what the camera has lost with this picture."""
@@ -130,41 +158,55 @@ class HealthWatch:
             self._noise.append(noise)
             return []
         wrong = self._wrong(now, last, noise, step_s)
-        return self._tell(wrong, now, time_s)
+        return self._tell(wrong, min(step_s, LONGEST_STEP_S), time_s)
 
     def _forget(self) -> None:
         """Begin to learn the healthy picture."""
         self._healthy = _Healthy()
         self._last = None
-        self._wrong_s = 0.0
+        self._wrong_s = self._strange_s = 0.0
 
     def _wrong(self, now: _Look, last: _Look, noise: float, step_s: float) -> dict[VideoEventKind, str]:
         """Return what is wrong with this picture, each with its figures in words."""
         wrong = self._lost_sight(now, last)
+        if VideoEventKind.CAMERA_COVERED not in wrong:
+            wrong |= self._frozen(noise)
+        self._take_in(now, noise, step_s, is_wrong=bool(wrong))
+        return wrong
+
+    def _frozen(self, noise: float) -> dict[VideoEventKind, str]:
         least = float(np.percentile(self._noise, 10)) if len(self._noise) >= NOISE_PICTURES else 0.0
-        if least >= MIN_NOISE and noise < FROZEN_SHARE * least:
-            wrong[VideoEventKind.CAMERA_FROZEN] = (
+        if least < MIN_NOISE or noise >= FROZEN_SHARE * least:
+            return {}
+        return {
+            VideoEventKind.CAMERA_FROZEN: (
                 f"nothing changes, not even noise ({noise:.3f} grey levels from picture to picture, "
                 f"at least {least:.3f} before)"
             )
-        elif not wrong:
-            self._noise.append(noise)
-        self._wrong_s = self._wrong_s + step_s if wrong else 0.0
-        if not wrong:
-            self._healthy.learn(now, step_s)
-        elif self._wrong_s > ADOPT_S:
+        }
+
+    def _take_in(self, now: _Look, noise: float, step_s: float, *, is_wrong: bool) -> None:
+        """Learn from a healthy picture; from a strange one only when it has long been so."""
+        self._wrong_s = self._wrong_s + step_s if is_wrong else 0.0
+        is_strange = likeness(now.edges, self._healthy.edges) < LOST_EDGES * self._healthy.alike
+        self._strange_s = self._strange_s + step_s if is_strange and not is_wrong else 0.0
+        if self._wrong_s > ADOPT_S or self._strange_s > RELEARN_S:
             self._forget()
-        return wrong
+        elif not is_wrong:
+            self._noise.append(noise)
+            if not is_strange:
+                self._healthy.learn(now, step_s)
 
     def _lost_sight(self, now: _Look, last: _Look) -> dict[VideoEventKind, str]:
         healthy = self._healthy
         texture = now.texture / healthy.texture
         forms = likeness(now.forms, healthy.forms)
-        if texture < LOST_TEXTURE and forms < LOST_FORMS:
+        is_dark = texture < NO_TEXTURE and now.level < DARK_LEVEL
+        if is_dark or (texture < LOST_TEXTURE and forms < LOST_FORMS):
             return {
                 VideoEventKind.CAMERA_COVERED: (
-                    f"{100 * texture:.0f} % of the usual texture is left and the forms are gone "
-                    f"(likeness {forms:.2f})"
+                    f"{100 * texture:.0f} % of the usual texture is left, likeness of the forms {forms:.2f}, "
+                    f"grey level {now.level:.0f}"
                 )
             }
         sharpness = now.sharpness / healthy.sharpness
@@ -186,10 +228,8 @@ class HealthWatch:
             return {}
         down, right = shift_of(now.edges, healthy.edges)
         share = math.hypot(down, right) / now.luma.shape[1]
-        if share < MIN_SHIFT:
-            return {}
         moved = np.roll(healthy.edges, (down, right), axis=(0, 1))
-        if likeness(now.edges, moved) > alike + 0.2:
+        if share >= MIN_SHIFT and likeness(now.edges, moved) > alike + 0.2:
             how = f"shifted by {100 * share:.0f} % of its width"
         elif alike < LOST_EDGES * healthy.alike / 2:
             how = "shows another view"
@@ -201,16 +241,16 @@ class HealthWatch:
             )
         }
 
-    def _tell(self, wrong: dict[VideoEventKind, str], now: _Look, time_s: float) -> list[VideoEvent]:
+    def _tell(self, wrong: dict[VideoEventKind, str], step_s: float, time_s: float) -> list[VideoEvent]:
         events = []
         for kind, state in self._states.items():
-            if state.update(kind in wrong, kind not in wrong, time_s) and self._wanted[kind]:
+            if state.update(kind in wrong, step_s) and self._wanted[kind]:
                 self.counts[kind.value] = self.counts.get(kind.value, 0) + 1
                 events.append(_event(kind, wrong[kind], time_s))
         if any(event.kind is VideoEventKind.CAMERA_MOVED for event in events):
             # From here on the new view is the healthy one.
             self._forget()
-            self._states[VideoEventKind.CAMERA_MOVED] = Lasting(self.rule.moved_s)
+            self._states[VideoEventKind.CAMERA_MOVED] = Sustained(self.rule.moved_s)
         return events
 
 
