@@ -221,11 +221,9 @@ class Archive:
         match job:
             case None | Retry():
                 self._retry()
-            case MakeRoom():
-                # The disk said it is full: one file goes even when its free space looks sufficient (quotas).
-                self._sweep(at_least_bytes=1)
-            case Sweep():
-                self._sweep()
+            case MakeRoom() | Sweep():
+                # A disk that says it is full loses a file even when it looks as if it had room (quotas).
+                self._sweep(at_least_bytes=int(isinstance(job, MakeRoom)))
             case Remove(camera_id):
                 self._ledgers.pop(camera_id, None)
                 with contextlib.suppress(ValueError):
