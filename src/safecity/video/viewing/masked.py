@@ -23,6 +23,8 @@ from safecity.video.viewing.veil import Veil, small_of
 SHORTEST_S: Final = 0.1
 """Between two masked pictures at least: ten a second show all that people need."""
 LONGEST_S: Final = 1.0
+HASTE_S: Final = 0.01
+"""A picture that is so little early is on time: the beat of the film is not ours."""
 LOOK_EVERY_S: Final = 0.2
 """Between two searches for people; in pictures between, they are where they were going."""
 LATE_S: Final = 0.4
@@ -111,7 +113,7 @@ class MaskedView:
 
     def _picture(self, frame: Any, veil: Veil, interval_s: float, *, is_late: bool) -> None:
         film_s = frame.pts / TICKS_PER_S
-        if film_s < self._next_s or frame.pts < self._old_ticks:
+        if film_s < self._next_s - HASTE_S or frame.pts < self._old_ticks:
             return
         if is_late and film_s - self._shown_s < LONGEST_S:
             self.counters.skipped += 1
@@ -128,7 +130,6 @@ class MaskedView:
             return veil.draw(small, None)
         if not veil.searches:
             return veil.draw(small, None)
-        # Half a picture earlier than due is due: the beat of the film is not ours.
         if film_s - self._searched_s < LOOK_EVERY_S - SHORTEST_S / 2:
             return veil.draw(small, self._cover.carry(film_s))
         found = veil.find(small)
