@@ -9,10 +9,14 @@ import pytest
 from safecity.clock import SystemClock
 from safecity.model.source import CameraState
 from safecity.model.video import CameraSetup, StreamRole, Transport
+from safecity.simulator.camera import CameraClips
+from safecity.simulator.camera_rtp import read_clip
+from safecity.simulator.camera_sound import tone
 from safecity.video.admission import Admission
 from safecity.video.camera import CameraConfig
+from safecity.video.source import SoundInfo, SoundPacket
 
-from .conftest import PASSWORD, PLACE, wait_for
+from .conftest import PASSWORD, PLACE, CameraStreet, wait_for
 from .recording import Taker
 
 
@@ -172,3 +176,36 @@ def test_streams_of_one_device_share_their_attempts(open_street):
         taker.__exit__(None, None, None)
     assert {taker.states[0] for taker in takers} == {(CameraState.REFUSED, "wrong user or password")}
     assert sum(taker.session.counters.connects for taker in takers) == 1
+
+
+class Ear:
+    """Keeps the sound of a camera."""
+
+    def __init__(self) -> None:
+        self.infos: list[SoundInfo] = []
+        self.packets: list[SoundPacket] = []
+
+    def begin_sound(self, info: SoundInfo) -> None:
+        self.infos.append(info)
+
+    def add_sound(self, packet: SoundPacket) -> None:
+        self.packets.append(packet)
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+def test_sound_comes_only_when_it_is_asked_for_and_beside_its_pictures(films, transport):
+    street = CameraStreet(CameraClips(main=read_clip(films("small")), sound=tone()), (0.0,))
+    try:
+        ear = Ear()
+        with Taker(street.config(0, transport=transport), sound=ear) as taker:
+            wait_for(lambda: len(ear.packets) > 20 and len(taker.packets) > 40, "sound and pictures")
+        (info,) = ear.infos
+        assert (info.codec, info.rate_hz, info.channels, info.config) == ("aac", 16_000, 1, tone().config)
+        ticks = [packet.ticks for packet in ear.packets]
+        assert {b - a for a, b in itertools.pairwise(ticks)} == {5760}
+        assert taker.packets[0].ticks - 90_000 < ticks[-1] < taker.packets[-1].ticks + 90_000
+        assert taker.session.counters.discontinuities == 0
+        with Taker(street.config(0, transport=transport)) as taker:
+            wait_for(lambda: len(taker.packets) > 10, "pictures")
+    finally:
+        street.close()

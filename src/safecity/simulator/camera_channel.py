@@ -17,12 +17,15 @@ from safecity.simulator.camera_fault import (
     damage,
 )
 from safecity.simulator.camera_rtp import RTP_CLOCK_HZ, Clip
+from safecity.simulator.camera_sound import UNIT_SAMPLES, in_samples
 from safecity.simulator.camera_viewer import UdpViewer, Viewer
 
 log = structlog.get_logger()
 
 SLOW_LIMIT_S: Final = 10.0
 """A viewer that stays behind for so long is disconnected."""
+UNITS_AT_ONCE: Final = 32
+"""More sound than these 2 s is not made up for."""
 REPORT_PERIOD_S: Final = 5.0
 """Between two RTCP sender reports (the minimum of RFC 3550, section 6.2)."""
 
@@ -42,7 +45,9 @@ class Channel:
         """Show `clip`, one of `clips`, from `offset_s` on."""
         self.path = path
         self.clip = clip
+        self.sound = clips.sound if clip is clips.main else None
         self.viewers: dict[Viewer, asyncio.StreamWriter] = {}
+        self.listeners: set[Viewer] = set()
         self.connections: set[asyncio.StreamWriter] = set()
         self.fault: Fault | None = None
         self._account = account
@@ -54,6 +59,7 @@ class Channel:
         self._amount = 0.0
         self._start_s = clock.monotonic_s() - offset_s % clip.length_s
         self._number = self._due_number()
+        self._sound_number = 0
         self._next_report_s = 0.0
 
     @property
@@ -101,6 +107,7 @@ class Channel:
         while self._number < due:
             self._number += 1
             self._send_all(self._number, now_s)
+        self._sound_all()
         if now_s >= self._next_report_s:
             self._next_report_s = now_s + REPORT_PERIOD_S
             self._report_all()
@@ -115,9 +122,14 @@ class Channel:
                 self._send(viewer, number, now_s)
         self.viewers[viewer] = writer
 
+    def listen(self, viewer: Viewer) -> None:
+        """Add one who hears the sound."""
+        self.listeners.add(viewer)
+
     def leave(self, viewer: Viewer) -> None:
         """Forget a viewer."""
         self.viewers.pop(viewer, None)
+        self.listeners.discard(viewer)
         viewer.close()
 
     def _show(self, clip: Clip) -> None:
@@ -177,3 +189,18 @@ class Channel:
         now, stamp = self._clock.now(), self._camera_clock.read(self._now_ticks())
         for viewer in self.viewers:
             viewer.report(now, stamp)
+        for listener in self.listeners:
+            listener.report(now, in_samples(stamp))
+
+    def _sound_all(self) -> None:
+        """Send the sound since the last picture to all who hear it."""
+        if self.sound is None:
+            return
+        due = self.sound.number_at(self._now_ticks())
+        if self.listeners and not self.is_silent:
+            for number in range(max(self._sound_number, due - UNITS_AT_ONCE), due):
+                for listener in self.listeners:
+                    frame = self.sound.frame(number)
+                    data = listener.picture(frame, number * UNIT_SAMPLES)
+                    listener.send(data, frame.starts, self._clock.monotonic_s())
+        self._sound_number = due

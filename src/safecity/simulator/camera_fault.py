@@ -8,6 +8,7 @@ import msgspec
 
 from safecity.errors import Invalid
 from safecity.simulator.camera_rtp import FRAMING_BYTES, RTP_CLOCK_HZ, RTP_HEADER_BYTES, Clip, ClipFrame
+from safecity.simulator.camera_sound import Sound
 
 CLOCK_JUMP_S: Final = 3600.0
 """How far the camera's clock jumps unless said otherwise."""
@@ -58,12 +59,16 @@ ENDS_CONNECTIONS: Final = frozenset({Fault.DROP, Fault.CODEC, Fault.PASSWORD})
 
 
 class CameraClips(msgspec.Struct, frozen=True, kw_only=True):
-    """What one camera shows: its main stream, its sub-stream, and what it turns into under two faults."""
+    """What one camera shows: its main stream, its sub-stream, and what it turns into under two faults.
+
+    sound: heard with the main stream.
+    """
 
     main: Clip
     sub: Clip | None = None
     other_codec: Clip | None = None
     other_size: Clip | None = None
+    sound: Sound | None = None
 
     def under(self, fault: Fault | None, fallback: Clip) -> Clip:
         """Return what is shown instead of `fallback` under `fault`. Raises Invalid without such a film."""

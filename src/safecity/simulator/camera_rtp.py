@@ -147,7 +147,14 @@ def _clip_frame(
     return frame_of(parts, is_key=is_key, start_ticks=start_ticks, shift_ticks=shift_ticks)
 
 
-def frame_of(parts: Sequence[bytes], *, is_key: bool, start_ticks: int, shift_ticks: int = 0) -> ClipFrame:
+def frame_of(
+    parts: Sequence[bytes],
+    *,
+    is_key: bool,
+    start_ticks: int,
+    shift_ticks: int = 0,
+    payload_type: int = PAYLOAD_TYPE,
+) -> ClipFrame:
     """Return the picture whose RTP payloads are `parts`.
 
     start_ticks: when it is sent, 1/90000 s from the film's start. shift_ticks: how much later it is shown;
@@ -159,7 +166,7 @@ def frame_of(parts: Sequence[bytes], *, is_key: bool, start_ticks: int, shift_ti
     for i, part in enumerate(parts):
         marker = 0x80 if i == len(parts) - 1 else 0
         size = RTP_HEADER_BYTES + len(part)
-        pieces.append(_HEAD.pack(b"$", 0, size, 0x80, marker | PAYLOAD_TYPE, 0, shift_ticks & 0xFFFFFFFF, 0))
+        pieces.append(_HEAD.pack(b"$", 0, size, 0x80, marker | payload_type, 0, shift_ticks & 0xFFFFFFFF, 0))
         pieces.append(part)
         starts.append(position)
         position += FRAMING_BYTES + size

@@ -15,6 +15,7 @@ from safecity.simulator.camera_channel import Channel
 from safecity.simulator.camera_fault import Fault
 from safecity.simulator.camera_payload import ClipCodec
 from safecity.simulator.camera_rtp import PAYLOAD_TYPE, RTP_CLOCK_HZ, Clip
+from safecity.simulator.camera_sound import Sound
 from safecity.simulator.camera_viewer import TcpViewer, UdpViewer
 
 IDLE_LIMIT_S: Final = 90.0
@@ -63,6 +64,7 @@ class Connection:
         self._session = secrets.token_hex(8)
         self._channel: Channel | None = None
         self._viewer: TcpViewer | UdpViewer | None = None
+        self._listener: TcpViewer | UdpViewer | None = None
 
     async def serve(self) -> None:
         """Answer until the end. Raises OSError, IncompleteReadError, TimeoutError when it breaks off."""
@@ -77,10 +79,11 @@ class Connection:
         """Leave the channel and close."""
         if self._channel is not None:
             self._channel.connections.discard(self._writer)
-        if self._viewer is not None:
-            if self._channel is not None:
-                self._channel.leave(self._viewer)
-            self._viewer.close()
+        for viewer in (self._viewer, self._listener):
+            if viewer is not None:
+                if self._channel is not None:
+                    self._channel.leave(viewer)
+                viewer.close()
         with contextlib.suppress(OSError):
             self._writer.close()
 
@@ -141,7 +144,7 @@ class Connection:
         match request.method:
             case "DESCRIBE":
                 base = request.url.rstrip("/") + "/"
-                body = _description(access.channel.clip)
+                body = _description(access.channel.clip, access.channel.sound)
                 self._reply(200, sequence, body=body, Content_Base=base, Content_Type="application/sdp")
             case "SETUP":
                 self._set_up(request, access, sequence)
@@ -165,9 +168,12 @@ class Connection:
         if viewer is None:
             self._reply(461, sequence)
             return
-        if self._viewer is not None:
-            access.channel.leave(self._viewer)
-        self._viewer = viewer
+        if request.url.endswith("/track2"):
+            self._listener = viewer
+        else:
+            if self._viewer is not None:
+                access.channel.leave(self._viewer)
+            self._viewer = viewer
         self._reply(200, sequence, Transport=viewer.transport, Session=f"{self._session};timeout=60")
 
     def _viewer_for(self, header: str, access: Access) -> TcpViewer | UdpViewer | None:
@@ -189,6 +195,8 @@ class Connection:
             self._reply(454, sequence)
             return
         self._reply(200, sequence, Session=self._session, Range="npt=now-")
+        if self._listener is not None:
+            channel.listen(self._listener)
         channel.join(self._viewer, self._writer)
 
     def _reply(self, status: int, sequence: str, body: str = "", **headers: str) -> None:
@@ -199,7 +207,7 @@ class Connection:
         self._writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
 
 
-def _description(clip: Clip) -> str:
+def _description(clip: Clip, sound: Sound | None) -> str:
     """Return the session description (RFC 8866) of a stream of `clip`."""
     sets = [base64.b64encode(nal).decode() for nal in clip.sets]
     if clip.codec is ClipCodec.H264:
@@ -216,7 +224,7 @@ def _description(clip: Clip) -> str:
         "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=Simulated camera\r\nt=0 0\r\na=range:npt=now-\r\n"
         f"m=video 0 RTP/AVP {PAYLOAD_TYPE}\r\nc=IN IP4 0.0.0.0\r\n"
         f"a=rtpmap:{PAYLOAD_TYPE} {clip.codec.rtp_name}/{RTP_CLOCK_HZ}\r\n"
-        f"a=fmtp:{PAYLOAD_TYPE} {parameters}\r\na=control:track1\r\n"
+        f"a=fmtp:{PAYLOAD_TYPE} {parameters}\r\na=control:track1\r\n" + (sound.description() if sound else "")
     )
 
 
@@ -234,4 +242,4 @@ def _path(url: str) -> str:
     """Return the stream's path in an RTSP `url`, without the track of SETUP."""
     rest = url.split("://", maxsplit=1)[-1]
     path = "/" + rest.partition("/")[2].split("?", maxsplit=1)[0]
-    return path.rstrip("/").removesuffix("/track1")
+    return path.rstrip("/").removesuffix("/track1").removesuffix("/track2")

@@ -128,8 +128,10 @@ class Timeline:
 
 def _unwrapped(step: int) -> int:
     """Return the step, made good when the time stamps only started anew in between."""
+    if step >= 0:
+        return step
     for period in WRAPS:
         made_good = step + period
-        if step < 0 < made_good < FORWARD_LIMIT_S * 2 * TICKS_PER_S:
+        if 0 < made_good < FORWARD_LIMIT_S * 2 * TICKS_PER_S:
             return made_good
     return step
