@@ -21,6 +21,7 @@ from safecity.bus.subjects import live_start
 from safecity.model.video import Calibration, StreamRole
 from safecity.operations import cameras
 from safecity.operations.command import Order
+from safecity.operations.finding_cameras import FoundCamera
 from safecity.operations.relay import Relay
 from safecity.store import journal
 from safecity.video.roster import Roster
@@ -241,6 +242,45 @@ async def test_trying_addresses_is_no_way_to_scan_a_network(
     assert int(answers[-1].headers["Retry-After"]) > 0
 
 
+async def test_a_search_is_written_down(
+    house: House, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"name": "Gate", "address": "10.0.0.7", "onvif_url": "http://10.0.0.7/onvif/device_service"}
+
+    async def find() -> list[FoundCamera]:
+        return [FoundCamera(**found)]
+
+    monkeypatch.setattr("safecity.web.camera_setups.find", find)
+    answer = await _say(admin, "POST", "/api/cameras/discover")
+    assert (answer.status_code, answer.json()) == (200, [found])
+    async with house.deps.db.reading() as tx:
+        assert (await journal.page(tx, 0, 1000))[-1].text == "cameras were searched for in the network"
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("http://127.0.0.1:1/onvif/device_service", 503),
+        ("rtsp://127.0.0.1/onvif", 400),
+        (f"http://u:{SECRET}@127.0.0.1/onvif", 400),
+        ("http://127.0.0.1:99999/", 400),
+        ("file:///etc/passwd", 400),
+    ],
+)
+async def test_only_devices_that_answer_describe_themselves(
+    admin: httpx.AsyncClient, url: str, status: int
+) -> None:
+    answer = await _say(admin, "POST", "/api/cameras/describe", {"onvif_url": url, **ACCOUNT})
+    assert answer.status_code == status, answer.text
+    assert SECRET not in answer.text
+
+
+async def test_a_change_names_the_version_that_was_edited(admin: httpx.AsyncClient) -> None:
+    await _say(admin, "POST", "/api/cameras", {"setup": BODY})
+    answer = await _say(admin, "PUT", "/api/cameras/gate/setup", {"setup": {**BODY, "name": "Yard"}})
+    assert (answer.status_code, "seq" in answer.json()["message"]) == (400, True)
+
+
 async def _nothing(request: object) -> dict[str, str]:
     return {"state": "lost", "reason": "nobody there"}
 
@@ -278,7 +318,8 @@ async def test_after_a_full_round_the_account_is_nowhere(
         async with house.socket(admin) as socket:
             await socket.say(type="hello", since=None)
             for method, path, body in _round():
-                answers.append(await _say(admin, method, path, body))
+                newest = {"seq": answers[0].json()["seq"]} if "seq" in body else {}
+                answers.append(await _say(admin, method, path, body | newest))
             answers.append(await admin.get("/api/camera-setups"))
             answers.append(await admin.get("/api/journal?after=0&limit=500"))
             await until(lambda: relay.published_total >= 2)
@@ -307,8 +348,9 @@ def _round() -> list[tuple[str, str, dict[str, Any]]]:
         ("POST", "/api/cameras", {"setup": BODY, **ACCOUNT}),
         ("PUT", "/api/cameras/gate/account", {**ACCOUNT, "password": [SECRET]}),
         ("PUT", "/api/cameras/none/account", ACCOUNT),
-        ("PUT", "/api/cameras/gate/setup", {"setup": {**BODY, "name": "Yard"}}),
+        ("PUT", "/api/cameras/gate/setup", {"setup": {**BODY, "name": "Yard"}, "seq": 0}),
         ("POST", "/api/cameras/probe", {"url": "rtsp://127.0.0.1:1/gate", **ACCOUNT}),
+        ("POST", "/api/cameras/describe", {"onvif_url": "http://127.0.0.1:1/onvif", **ACCOUNT}),
         ("PUT", "/api/cameras/gate/account", ACCOUNT),
     ]
 

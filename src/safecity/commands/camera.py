@@ -102,6 +102,15 @@ def _add_trials(cameras: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "discover",
         work_on.discover_cameras,
     )
+    describe = _add(
+        cameras,
+        "describe",
+        "ask a camera by ONVIF for the addresses of its streams",
+        "describe http://10.0.0.7/onvif/device_service --user viewer",
+        work_on.describe_camera,
+    )
+    describe.add_argument("onvif_url", metavar="URL")
+    _add_account(describe)
     probe = _add(
         cameras,
         "probe",

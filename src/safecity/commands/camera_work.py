@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from safecity.commands.running import database_of, folder_of, operator, say, secret_from, table
-from safecity.errors import Invalid, NotFound, Unavailable
+from safecity.errors import Invalid, NotFound
 
 if TYPE_CHECKING:
     from safecity.access.sealed import Account
@@ -130,8 +130,29 @@ async def rotate_key(given: argparse.Namespace) -> None:
 
 async def discover_cameras(given: argparse.Namespace) -> None:
     """Print the cameras that answer a search."""
-    folder_of(given).read_run()
-    raise Unavailable("cameras cannot be searched for in this installation; add them by their address")
+    from safecity.operations.finding_cameras import find
+
+    found = await find()
+    if not found:
+        say("no camera answered; those in other networks must be added by their address")
+        return
+    table([("name", "address", "onvif"), *((one.name, one.address, one.onvif_url) for one in found)])
+
+
+async def describe_camera(given: argparse.Namespace) -> None:
+    """Print what a camera says of itself by ONVIF."""
+    from safecity.clock import SystemClock
+    from safecity.operations.camera_checks import checked_device_address
+    from safecity.operations.finding_cameras import described
+
+    checked_device_address(given.onvif_url)
+    told = await described(given.onvif_url, _account_of(given), SystemClock())
+    say(f"{told.manufacturer} {told.model}, firmware {told.firmware}")
+    rows = [
+        (one.name, one.url or "(holds an account)", one.codec, f"{one.width} x {one.height}", f"{one.fps:g}")
+        for one in told.streams
+    ]
+    table([("stream", "address", "codec", "size", "fps"), *rows])
 
 
 async def probe_camera(given: argparse.Namespace) -> None:

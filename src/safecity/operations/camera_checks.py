@@ -1,6 +1,7 @@
 """What a setup may hold beyond its types: addresses that are safe to send and keep, names, angles."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from safecity.operations.command import checked_text
 
 RTSP_PORTS: Final = {"rtsp": 554, "rtsps": 322}
 """Default ports (RFC 2326 section 3.2, RFC 7826 section 4.2)."""
+HTTP_PORTS: Final = {"http": 80, "https": 443}
 MAX_ADDRESS: Final = 500
 MAX_NAME: Final = 200
 MAX_SHAPES: Final = 100
@@ -37,9 +39,7 @@ def checked_setup(setup: CameraSetup) -> CameraSetup:
     for field in ("url", "sub_url", "onvif_url"):
         check_address(field, getattr(setup, field))
     if setup.onvif_url:
-        parts = urlsplit(setup.onvif_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in setup.onvif_url:
-            raise Invalid("'onvif_url' must look like http://HOST/onvif/device_service, without an account")
+        checked_device_address(setup.onvif_url)
     if not 0 <= setup.heading_deg < 360 or not 0 < setup.field_of_view_deg <= 360:
         raise Invalid("'heading_deg' goes from 0 to below 360, 'field_of_view_deg' from above 0 to 360")
     for word, named in (("rules", setup.rules), ("masks", setup.masks)):
@@ -55,18 +55,33 @@ def check_address(field: str, address: str) -> None:
     """
     if len(address) > MAX_ADDRESS or not address.isascii() or not address.isprintable() or " " in address:
         raise Invalid(f"'{field}' has at most {MAX_ADDRESS} printable ASCII characters and no space")
-    if _ACCOUNT_IN_QUERY.search(address):
+    if holds_account(address):
         raise Invalid(f"'{field}' holds an account; take it out and give it as user and password")
+
+
+def holds_account(address: str) -> bool:
+    """Return whether path or query of an address look like an account."""
+    return _ACCOUNT_IN_QUERY.search(address) is not None
+
+
+def checked_device_address(address: str) -> str:
+    """Return HOST:PORT of an ONVIF device service that may be asked; raises Invalid for anything else."""
+    check_address("onvif_url", address)
+    return _host_and_port("onvif_url", address, HTTP_PORTS, "http://HOST[:PORT]/onvif/device_service")
 
 
 def checked_stream_address(address: str) -> str:
     """Return HOST:PORT of an RTSP address that may be tried; raises Invalid for anything else."""
     check_address("url", address)
+    return _host_and_port("url", address, RTSP_PORTS, "rtsp://HOST[:PORT]/PATH")
+
+
+def _host_and_port(field: str, address: str, ports: Mapping[str, int], form: str) -> str:
     try:
         parts = urlsplit(address)
-        host, port = parts.hostname, parts.port or RTSP_PORTS.get(parts.scheme, 0)
+        host, port = parts.hostname, parts.port or ports.get(parts.scheme, 0)
     except ValueError as error:
-        raise Invalid("'url' has a port that is no number from 1 to 65535") from error
-    if parts.scheme not in RTSP_PORTS or not host or "@" in address.partition("?")[0]:
-        raise Invalid("'url' must look like rtsp://HOST[:PORT]/PATH, without an account")
+        raise Invalid(f"'{field}' has a port that is no number from 1 to 65535") from error
+    if parts.scheme not in ports or not host or "@" in address.partition("?")[0]:
+        raise Invalid(f"'{field}' must look like {form}, without an account")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,6 +1,8 @@
 """Administration of cameras: setups, accounts, holds, trying and finding. No answer holds an account."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Final
 
 import msgspec
@@ -17,8 +19,9 @@ from safecity.errors import NotFound, TooMany, Unavailable
 from safecity.model.base import Noun
 from safecity.model.video import CameraSetup, StreamRole, Transport
 from safecity.operations import cameras, holds
-from safecity.operations.camera_checks import checked_stream_address
+from safecity.operations.camera_checks import checked_device_address, checked_stream_address
 from safecity.operations.cameras import RemovalAnswer, SetupAnswer, SetupList
+from safecity.operations.finding_cameras import DescribedCamera, FoundCamera, described, find
 from safecity.operations.holds import HoldAnswer, NewHold
 from safecity.video.calibration import Density
 from safecity.video.calibration import density as density_of
@@ -54,12 +57,12 @@ class NewCamera(Noun, frozen=True, forbid_unknown_fields=True):
 class NewSetup(Noun, frozen=True, forbid_unknown_fields=True):
     """A setup in place of the present one.
 
-    seq: the version that was edited, as /api/camera-setups or the last command gave it; a newer one is then
-    not overwritten. Without it the last writer wins.
+    seq: the version that was edited, as /api/camera-setups or the last command gave it; a newer one is not
+    overwritten.
     """
 
     setup: CameraSetup
-    seq: int | None = None
+    seq: int
 
 
 class NewAccount(Noun, frozen=True, forbid_unknown_fields=True):
@@ -86,12 +89,16 @@ class Trial(Noun, frozen=True, forbid_unknown_fields=True):
         return "Trial()"
 
 
-class FoundCamera(Noun, frozen=True):
-    """A camera that answered a search in the network."""
+class Device(Noun, frozen=True, forbid_unknown_fields=True):
+    """An ONVIF device service to ask, with an account."""
 
-    name: str
-    address: str
     onvif_url: str
+    user: str = ""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        """Say nothing of address and account."""
+        return "Device()"
 
 
 class _Size(Noun, frozen=True):
@@ -104,7 +111,7 @@ class _Size(Noun, frozen=True):
 
 
 class Trials:
-    """Lets addresses be tried a few at a time, and so many by each person."""
+    """Lets addresses be tried a few at a time, and so many by each person; each is written down first."""
 
     def __init__(self, clock: Clock) -> None:
         """Count by `clock`, in this process."""
@@ -112,21 +119,35 @@ class Trials:
         self._running = asyncio.Semaphore(AT_ONCE)
 
     async def run(self, deps: WebDeps, actor: str, trial: Trial) -> ProbeResult:
-        """Try an address, written down before it is tried.
-
-        Raises Invalid for what is no RTSP address, TooMany past the limits.
-        """
+        """Try an address; raises Invalid for what is no RTSP address, TooMany past the limits."""
         where = checked_stream_address(trial.url)
-        Account(user=trial.user, password=trial.password)
+        account = Account(user=trial.user, password=trial.password)
+        async with self._counted(deps, actor, f"a camera was looked for at {where}"):
+            request = ProbeRequest(
+                url=trial.url, user=account.user, password=account.password, transport=trial.transport
+            )
+            return await probe(request)
+
+    async def describe(self, deps: WebDeps, actor: str, device: Device) -> DescribedCamera:
+        """Ask a device for its streams; raises Invalid and Unavailable with its reason, TooMany as `run`."""
+        where = checked_device_address(device.onvif_url)
+        account = Account(user=device.user, password=device.password)
+        async with self._counted(deps, actor, f"a camera was asked for its streams at {where}"):
+            return await described(device.onvif_url, account, deps.clock)
+
+    async def search(self, deps: WebDeps, actor: str) -> list[FoundCamera]:
+        """Search this machine's network; raises TooMany as `run`."""
+        async with self._counted(deps, actor, "cameras were searched for in the network"):
+            return await find()
+
+    @asynccontextmanager
+    async def _counted(self, deps: WebDeps, actor: str, text: str) -> AsyncIterator[None]:
         if self._running.locked():
             raise TooMany("other cameras are being tried now; try again in some seconds")
         self._by_actor.count(actor)
         async with self._running:
-            await _note_trial(deps, actor, where)
-            request = ProbeRequest(
-                url=trial.url, user=trial.user, password=trial.password, transport=trial.transport
-            )
-            return await probe(request)
+            await _note_trial(deps, actor, text)
+            yield
 
 
 TheTrials = NamedDependency[SkipValidation[Trials]]
@@ -217,9 +238,17 @@ async def try_address(data: JSONBody[Trial], deps: Deps, order: TheOrder, trials
 
 
 @post("/api/cameras/discover", opt=needs(Action.CONFIGURE_CAMERA, "camera"), status_code=200)
-async def discover(deps: Deps, order: TheOrder) -> list[FoundCamera]:
-    """Search the network of this machine for cameras that speak ONVIF."""
-    raise Unavailable("cameras cannot be searched for in this installation; add them by their address")
+async def discover(deps: Deps, order: TheOrder, trials: TheTrials) -> list[FoundCamera]:
+    """Search the network of this machine for cameras that speak ONVIF; takes 3 s."""
+    return await trials.search(deps, order.actor)
+
+
+@post("/api/cameras/describe", opt=needs(Action.CONFIGURE_CAMERA, "camera"), status_code=200)
+async def describe_device(
+    data: JSONBody[Device], deps: Deps, order: TheOrder, trials: TheTrials
+) -> DescribedCamera:
+    """Ask a camera by ONVIF what it is and at which addresses its streams are."""
+    return await trials.describe(deps, order.actor, data)
 
 
 @get("/api/cameras/{camera_id:str}/density", opt=needs(Action.SEE_CAMERA_SETUP, "camera", "camera_id"))
@@ -245,14 +274,14 @@ async def _size(deps: WebDeps, camera_id: str) -> tuple[int, int]:
     return size.width, size.height
 
 
-async def _note_trial(deps: WebDeps, actor: str, where: str) -> None:
+async def _note_trial(deps: WebDeps, actor: str, text: str) -> None:
     async with deps.db.writing() as tx:
         await tx.journal(
             actor=actor,
             action="camera.probe",
             object_kind="camera",
             object_id="address",
-            text=f"a camera was looked for at {where}",
+            text=text,
         )
 
 
@@ -262,4 +291,16 @@ def _sealer(deps: WebDeps) -> Sealer:
     return deps.camera_keys
 
 
-HANDLERS = (setups, add, change, set_account, remove, hold, release_hold, try_address, discover, density)
+HANDLERS = (
+    setups,
+    add,
+    change,
+    set_account,
+    remove,
+    hold,
+    release_hold,
+    try_address,
+    discover,
+    describe_device,
+    density,
+)
