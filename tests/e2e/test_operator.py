@@ -118,9 +118,10 @@ async def _look_through_a_camera(page: Page) -> None:
     await expect(_id(page, "camera-tile").first).to_be_visible()
     await _id(page, "purpose-incident").select_option(index=1)
     await _id(page, "look").click()
+    await _id(page, "all-live").click()
     video = _id(page, "camera-video").first
     await expect(video).to_be_visible(timeout=SHORT_MS)
-    playing = "v => v.videoWidth === 768 && v.readyState >= 2 && !v.paused"
+    playing = "v => v.videoWidth > 0 && v.readyState >= 2 && !v.paused"
     for _ in range(150):
         if await video.evaluate(playing):
             break

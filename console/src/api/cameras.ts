@@ -14,7 +14,7 @@ import type { Http } from "./http";
 
 /** Finding and trying cameras waits for devices, which are slower than servers. */
 const DEVICE_WITHIN_MS = 30_000;
-const FILM_WITHIN_MS = 20_000;
+const FILM_WITHIN_MS = 30_000;
 
 export interface Account {
   readonly user: string;

@@ -24,7 +24,7 @@ export class Replay {
   at_ms = $state(0);
   speed = $state<Speed>(1);
   live = $state(false);
-  moment = $state.raw<Moment>({ phase: "paused", at_ms: 0, gap: null, error: null });
+  moment = $state.raw<Moment>({ phase: "paused", at_ms: 0, gap: null, coarse: "", error: null });
   window_s = $state<strip.Window_s>(3_600);
   view = $state.raw<strip.Range>({ start_ms: 0, end_ms: 1 });
   strip = $state.raw<strip.Strip>(strip.NO_STRIP);

@@ -14,6 +14,8 @@ export interface Chunk {
   readonly gap: Gap | null;
   /** What is missing at the moment that was asked for: this piece begins behind it. */
   readonly skipped: Gap | null;
+  /** Why the whole picture is coarse instead of people only; empty when it is not. */
+  readonly coarse: string;
   /** What a decoder takes: initialisation segment and fragments. */
   readonly film: Uint8Array<ArrayBuffer>;
 }
@@ -25,6 +27,7 @@ interface Head {
   readonly next?: string | null;
   readonly gap?: Gap | null;
   readonly skipped?: Gap | null;
+  readonly coarse?: string;
 }
 
 /** Read an answer; throws RangeError when it is cut short. */
@@ -40,6 +43,7 @@ export function readChunk(answer: ArrayBuffer): Chunk {
     next: head.next ?? null,
     gap: head.gap ?? null,
     skipped: head.skipped ?? null,
+    coarse: head.coarse ?? "",
     film: new Uint8Array(answer, 4 + length),
   };
 }

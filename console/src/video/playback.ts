@@ -43,6 +43,8 @@ export interface Moment {
   readonly at_ms: number;
   /** The gap that was just passed over, while it is told. */
   readonly gap: Gap | null;
+  /** Why the whole picture is coarse; empty when it is not. */
+  readonly coarse: string;
   readonly error: unknown;
 }
 
@@ -60,6 +62,7 @@ interface Piece {
   readonly end_ms: number;
   /** What is missing before it. */
   readonly before: Gap | null;
+  readonly coarse: string;
 }
 
 export class Playback {
@@ -203,7 +206,8 @@ export class Playback {
     const { start_s, end_s } = await this.options.screen.append(chunk.mime, chunk.film);
     if (signal.aborted) return;
     const { start_ms, end_ms } = chunk;
-    const piece: Piece = { start_s, end_s, start_ms, end_ms, before: chunk.skipped ?? this.#between };
+    const { coarse } = chunk;
+    const piece: Piece = { start_s, end_s, start_ms, end_ms, coarse, before: chunk.skipped ?? this.#between };
     this.#pieces = [...this.#pieces, piece];
     this.#between = chunk.gap;
     this.#next = chunk.next;
@@ -251,7 +255,13 @@ export class Playback {
 
   #set(phase: Moment["phase"]): void {
     this.#phase = phase;
-    this.options.onMoment({ phase, at_ms: this.#at_ms, gap: this.#gap, error: this.#error });
+    this.options.onMoment({
+      phase,
+      at_ms: this.#at_ms,
+      gap: this.#gap,
+      coarse: this.#piece?.coarse ?? "",
+      error: this.#error,
+    });
   }
 }
 

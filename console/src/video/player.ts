@@ -22,6 +22,8 @@ export interface Picture {
   readonly age_s: number;
   /** Whether the server says that people are masked in it. */
   readonly masked: boolean;
+  /** Why the whole picture is coarse instead of people only; empty when it is not. */
+  readonly coarse: string;
 }
 
 export interface PlayerOptions {
@@ -34,6 +36,7 @@ interface Init {
   readonly type: "init";
   readonly mime: string;
   readonly masked?: boolean;
+  readonly coarse?: string | boolean;
 }
 
 export class LivePlayer {
@@ -43,6 +46,7 @@ export class LivePlayer {
   #queue: ArrayBuffer[] = [];
   #arrived_ms = 0;
   #masked = false;
+  #coarse = "";
   #phase: Picture["phase"] = "waiting";
   #stopped = false;
   #attempt = 0;
@@ -92,6 +96,7 @@ export class LivePlayer {
       return;
     }
     this.#masked = init.masked === true;
+    this.#coarse = init.coarse ? String(init.coarse) : "";
     this.#phase = "waiting";
     const source = new MediaSource();
     this.#source = source;
@@ -180,6 +185,6 @@ export class LivePlayer {
 
   #tell(phase: Picture["phase"], age_s = 0): void {
     this.#phase = phase;
-    this.options.onPicture({ phase, age_s, masked: this.#masked });
+    this.options.onPicture({ phase, age_s, masked: this.#masked, coarse: this.#coarse });
   }
 }
