@@ -36,7 +36,7 @@ BURST_PICTURES: Final = 3 * FPS
 TICKS_PER_S: Final = 90_000
 TRUN_HEAD: Final = 16
 TRUN_ROW: Final = 16
-"""Bytes of a track run before its table and of a row in it, behind the box's length (`fmp4.fragment_head`)."""
+"""Bytes of a track run from its name to its table, and of a row in it (`fmp4.fragment_head`)."""
 FILMS: Final = Path(tempfile.gettempdir()) / "safecity-films"
 USER, PASSWORD = "bench", "on-the-loopback-only"
 
@@ -243,11 +243,13 @@ def _record(cameras: str, ports: Sequence[int], directory: Path) -> None:
     """Record some cameras until SIGTERM: "FIRST:COUNT" of those that the simulators at `ports` are."""
     from safecity.model.base import Place
     from safecity.model.video import CameraSetup, RetentionPolicy
+    from safecity.video.allocator import give_back_early
     from safecity.video.archive import Archive, Retention
     from safecity.video.camera import CameraConfig
     from safecity.video.recorder import Recorder
     from safecity.video.session import StreamSession
 
+    give_back_early()
     first, count = (int(part) for part in cameras.split(":"))
     clock = SystemClock()
     entered: list[object] = []
