@@ -153,6 +153,7 @@ async def dispatch(at: Surroundings) -> None:
 
 async def video(at: Surroundings) -> None:
     """One shard of cameras: recorded, watched, shown."""
+    from safecity.video.onvif import Hearing
     from safecity.video.room import VideoRoom
     from safecity.video.roster import Roster
     from safecity.video.service import VideoService, publisher
@@ -171,12 +172,11 @@ async def video(at: Surroundings) -> None:
         return await open_database(at.run.database_url, at.clock, size=2)
 
     bus = await at.bus()
-    room = VideoRoom(
-        (), at.folder.recordings, publisher(at.batcher(bus)), at.clock, settings=at.settings.video
-    )
+    publish = publisher(at.batcher(bus))
+    room = VideoRoom((), at.folder.recordings, publish, at.clock, settings=at.settings.video)
     shipper = Shipper(connect_store, at.folder.recordings, room.recording_since)
     room.on_entry(shipper.notify)
-    service = VideoService(room, bus, shipper)
+    service = VideoService(room, bus, shipper, Hearing(publish, at.clock))
     at.report, at.shards = service.counters, lambda: service.shards
     await service.run(roster.changes())
 

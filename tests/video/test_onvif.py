@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from safecity.clock import ManualClock, SystemClock
 from safecity.errors import Invalid, SafeCityError, Unavailable
 from safecity.model.base import Place
-from safecity.model.observation import ObservationKind
+from safecity.model.observation import Observation, ObservationKind
 from safecity.model.video import CameraSetup
 from safecity.simulator.onvif_device import Demand, OnvifDevice, OnvifFault, SimulatedStream
+from safecity.video.camera import CameraConfig
 from safecity.video.onvif import (
     CameraEvent,
     CameraEventKind,
     EventSubscription,
+    Hearing,
     camera_event_observation,
     describe,
     discover,
@@ -308,3 +310,61 @@ def test_addresses_that_a_device_names_never_lead_to_another_host(told: str) -> 
         except SafeCityError:
             continue
         assert here.startswith(("http://192.0.2.1:", "http://192.0.2.1/", "https://192.0.2.1"))
+
+
+def hears(camera: OnvifDevice, camera_id: str = "cam-1", **changes: object) -> CameraConfig:
+    setup = CameraSetup(
+        id=camera_id,
+        name="Gate",
+        place=Place(lon=13.26, lat=53.55),
+        url="rtsp://camera/1",
+        onvif_url=camera.url,
+        **changes,  # type: ignore[arg-type]
+    )
+    return CameraConfig(setup=setup, user=USER, password=PASSWORD)
+
+
+async def test_a_shard_hears_the_cameras_that_it_has_and_no_others() -> None:
+    told: list[Observation] = []
+
+    async def publish(observation: Observation) -> None:
+        told.append(observation)
+
+    async with device() as one, device() as other:
+        hearing = Hearing(publish, SystemClock())
+        try:
+            await hearing.apply([hears(one), hears(other, "cam-2"), hears(other, "cam-3", enabled=False)])
+            await until(lambda: one.subscriptions and other.subscriptions == 1, "two subscriptions")
+            one.say(*MOTION, "true")
+            await until(lambda: told, "the event")
+            assert (told[0].source_id, told[0].property) == ("cam-1", "camera_event")
+            await hearing.apply([hears(one)])
+            await until(lambda: other.subscriptions == 0, "the second given back")
+            assert one.calls.count("CreatePullPointSubscription") == 1
+            assert hearing.counters()["cameras_heard"] == 1
+        finally:
+            await hearing.stop()
+        assert one.subscriptions == 0
+
+
+async def test_a_bus_that_fails_ends_no_hearing() -> None:
+    told: list[Observation] = []
+
+    async def publish(observation: Observation) -> None:
+        if not told and not failed:
+            failed.append(observation)
+            raise Unavailable("the bus is away; try again later")
+        told.append(observation)
+
+    failed: list[Observation] = []
+    async with device() as camera:
+        hearing = Hearing(publish, SystemClock())
+        try:
+            await hearing.apply([hears(camera)])
+            await until(lambda: camera.subscriptions, "the subscription")
+            camera.say(*MOTION, "true")
+            camera.say(*MOTION, "false")
+            await until(lambda: told, "the second event")
+            assert hearing.dropped == 1
+        finally:
+            await hearing.stop()

@@ -15,6 +15,7 @@ from safecity.model.observation import Observation
 from safecity.model.source import CameraState
 from safecity.model.video import StreamRole
 from safecity.video.live import FragmentKind
+from safecity.video.onvif import Hearing
 from safecity.video.room import Publish, VideoRoom
 from safecity.video.roster import Assignment
 from safecity.video.shipper import Shipper
@@ -44,12 +45,18 @@ SUMMED = (
 class VideoService:
     """Connects one video room to the bus, and to who decides on its cameras."""
 
-    def __init__(self, room: VideoRoom, bus: Bus, shipper: Shipper | None = None) -> None:
-        """Serve the cameras of `room` over `bus`; `shipper` copies what is known of their recordings."""
+    def __init__(
+        self, room: VideoRoom, bus: Bus, shipper: Shipper | None = None, hearing: Hearing | None = None
+    ) -> None:
+        """Serve the cameras of `room` over `bus`.
+
+        shipper: copies what is known of their recordings. hearing: what the cameras notice by themselves.
+        """
         self.shards: tuple[int, ...] = ()
         self._room = room
         self._bus = bus
         self._shipper = shipper
+        self._hearing = hearing
         self._served: dict[str, list[Subscription]] = {}
 
     async def run(self, changes: AsyncIterator[Assignment]) -> None:
@@ -63,6 +70,8 @@ class VideoService:
             await asyncio.Event().wait()
         finally:
             await self._room.stop()
+            if self._hearing is not None:
+                await self._hearing.stop()
             if shipping is not None:
                 shipping.cancel()
                 await asyncio.gather(shipping, return_exceptions=True)
@@ -77,6 +86,7 @@ class VideoService:
             **states,
             **self._room.counters(),
             **(self._shipper.counters() if self._shipper else {}),
+            **(self._hearing.counters() if self._hearing else {}),
             "cameras": float(len(figures)),
             "recording": float(sum(f.recording for f in figures)),
         }
@@ -87,6 +97,8 @@ class VideoService:
         except SafeCityError as error:
             log.error("the cameras stay as they were", reason=str(error))
         self.shards = assignment.shards
+        if self._hearing is not None:
+            await self._hearing.apply(assignment.cameras)
         wanted = {camera.id for camera in self._room.cameras()}
         for camera_id in self._served.keys() - wanted:
             for subscription in self._served.pop(camera_id):

@@ -6,6 +6,7 @@ The messages are from device makers' firmware: they are read as hostile, small, 
 from safecity.video.onvif.description import DeviceDescription, MediaProfile, describe
 from safecity.video.onvif.discovery import FoundCamera, discover
 from safecity.video.onvif.events import CameraEvent, CameraEventKind
+from safecity.video.onvif.hearing import Hearing
 from safecity.video.onvif.subscription import EventSubscription, camera_event_observation
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "DeviceDescription",
     "EventSubscription",
     "FoundCamera",
+    "Hearing",
     "MediaProfile",
     "camera_event_observation",
     "describe",

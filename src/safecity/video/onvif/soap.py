@@ -5,13 +5,12 @@ import hashlib
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 from xml.sax.saxutils import escape, quoteattr
-
-import httpx
 
 from safecity.clock import Clock
 from safecity.errors import Invalid, Unavailable
@@ -61,6 +60,9 @@ class Soap:
         self._password = password
         self._clock = clock
         self._ahead = timedelta()
+        # Loaded with the first device: most video processes have none, and it takes memory in each.
+        import httpx
+
         # Digest alone: an account never goes over the network readable, whatever the device asks for.
         auth = httpx.DigestAuth(user, password) if user else None
         self._client = httpx.AsyncClient(
@@ -135,11 +137,13 @@ class Soap:
             f"<s:Header>{security}{headers}</s:Header><s:Body>{body}</s:Body></s:Envelope>"
         )
         status, data = await self._post(url, text.encode(), action, answer_s)
-        if status == httpx.codes.UNAUTHORIZED:
+        if status == HTTPStatus.UNAUTHORIZED:
             raise Invalid(_REFUSED)
         return _body(status, data)
 
     async def _post(self, url: str, data: bytes, action: str, answer_s: float) -> tuple[int, bytes]:
+        import httpx
+
         kind = "application/soap+xml; charset=utf-8" + (f"; action={quoteattr(action)}" if action else "")
         timeout = httpx.Timeout(answer_s, connect=CONNECT_S)
         received = bytearray()
@@ -175,7 +179,7 @@ class Soap:
 
 
 def _body(status: int, data: bytes) -> Element:
-    if status not in {httpx.codes.OK, httpx.codes.BAD_REQUEST, httpx.codes.INTERNAL_SERVER_ERROR}:
+    if status not in {HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR}:
         raise Unavailable(f"the camera's ONVIF service answers with the HTTP status {status}")
     root = parse(data)
     body = root.find("Body") if root.name == "Envelope" else None
