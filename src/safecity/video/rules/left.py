@@ -150,10 +150,10 @@ class LeftWatch:
         visited_s = self._visited_s(box, time_s - still_s)
         if visited_s is None:
             return self._absorb(cells)
-        if self._is_occupied(box, time_s):
-            return []
         if time_s - self._looked_s > FRESH_LOOK_S:
             self._due_s = self._due_s or time_s
+            return []
+        if self._is_occupied(box, time_s):
             return []
         self._absorb(cells)
         self.counts["left"] += 1
