@@ -3,6 +3,7 @@
 import random
 
 import av
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -119,6 +120,32 @@ def test_parameter_sets_that_describe_nothing_are_invalid_and_never_worse(sets, 
     except Invalid:
         return
     assert info.width > 0
+
+
+def test_pictures_that_need_what_was_before_we_came_in_are_left_out(tmp_path):
+    path = tmp_path / "open.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx265", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        parameters = "keyint=12:min-keyint=12:open-gop=1:bframes=3:scenecut=0:log-level=none:pools=1"
+        stream.options = {"preset": "ultrafast", "x265-params": parameters}
+        rng = np.random.default_rng(1)
+        for number in range(48):
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (360, 320), np.uint8), format="yuv420p")
+            frame.pts = number
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    description, packets = raw_film(path)
+    codec = CODECS["hevc"]
+    kinds = [{codec.kind(nal) for nal in raw.nals} for raw in packets]
+    assert any(kind & codec.skipped for kind in kinds)
+    second = [number for number, kind in enumerate(kinds) if kind & codec.keys][1]
+    one, counters = reader()
+    one.begin(description)
+    made = [packet for raw in packets[second:] for packet in one.read(raw)]
+    leading = next(n for n in range(second + 1, len(kinds)) if not kinds[n] & codec.leading) - second - 1
+    assert counters.unusable == leading > 0
+    assert len(made) == len(packets) - second - leading
 
 
 def test_sound_is_placed_beside_the_pictures(films):

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from safecity.clock import SystemClock
+from safecity.errors import Invalid
 from safecity.model.source import CameraState
 from safecity.model.video import CameraSetup, StreamRole, Transport
 from safecity.simulator.camera import CameraClips
@@ -82,6 +83,11 @@ def test_main_and_sub_stream_are_two_sessions_of_one_camera(open_street):
     with Taker(config, role=StreamRole.MAIN) as main, Taker(config, role=StreamRole.SUB) as sub:
         wait_for(lambda: main.infos and sub.infos, "both streams")
     assert (main.infos[0].width, sub.infos[0].width) == (320, 192)
+
+
+def test_a_sub_stream_that_is_not_there_is_said(open_street):
+    with pytest.raises(Invalid, match="no sub-stream"):
+        Taker(open_street("small").config(0), role=StreamRole.SUB)
 
 
 def test_a_basic_account_is_enough_when_the_camera_asks_for_it(open_street):

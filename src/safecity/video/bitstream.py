@@ -16,9 +16,11 @@ _H264_KEYS: Final = frozenset({5})
 _H264_NO_PICTURE: Final = frozenset({7, 8, 9, 12})
 _H265_SETS: Final = frozenset({32, 33, 34})
 _H265_KEYS: Final = frozenset(range(16, 22))
+_H265_SKIPPED: Final = frozenset({8, 9})
+_H265_LEADING: Final = frozenset({6, 7, 8, 9})
 _H265_NO_PICTURE: Final = frozenset({32, 33, 34, 35, 38})
 """NAL unit types of ITU-T H.264 table 7-1 and H.265 table 7-1: parameter sets, random access pictures, and
-what an MP4 sample doesn't need (parameter sets, delimiters, filler)."""
+what an MP4 sample doesn't need (parameter sets, delimiters, filler); RASL and RADL pictures of H.265."""
 
 
 class Codec(NamedTuple):
@@ -28,6 +30,10 @@ class Codec(NamedTuple):
     sets: frozenset[int]
     keys: frozenset[int]
     no_picture: frozenset[int]
+    skipped: frozenset[int] = frozenset()
+    """Pictures that cannot be decoded when decoding began at the keyframe before them."""
+    leading: frozenset[int] = frozenset()
+    """Pictures that follow a keyframe and are shown before it."""
 
     def kind(self, nal: bytes) -> int:
         """Return the NAL unit type of `nal`."""
@@ -47,7 +53,7 @@ class Codec(NamedTuple):
 
 CODECS: Final = {
     "h264": Codec("h264", _H264_SETS, _H264_KEYS, _H264_NO_PICTURE),
-    "hevc": Codec("hevc", _H265_SETS, _H265_KEYS, _H265_NO_PICTURE),
+    "hevc": Codec("hevc", _H265_SETS, _H265_KEYS, _H265_NO_PICTURE, _H265_SKIPPED, _H265_LEADING),
 }
 
 

@@ -48,6 +48,7 @@ class Reader:
         self._sets: dict[int, list[bytes]] = {}
         self._reorder = Reorder()
         self._bad_starts = 0
+        self._is_start = True
         self._last: tuple[int, Moment] | None = None
         self._sound_end = 0
         timeline.reconnect()
@@ -100,9 +101,17 @@ class Reader:
         is_key = bool(kinds & self._codec.keys)
         if is_key:
             self._describe(pictures)
-        if self.info is None or not pictures:
+        if self.info is None or not pictures or self._is_skipped(kinds):
             return None
         return self._packet(raw, pictures, moment, is_key=is_key)
+
+    def _is_skipped(self, kinds: set[int]) -> bool:
+        """Return whether the picture needs ones before the keyframe we began with (RASL, H.265 3.129)."""
+        if self._is_start and kinds & self._codec.skipped:
+            return True
+        if not kinds & (self._codec.keys | self._codec.leading):
+            self._is_start = False
+        return False
 
     def _packet(self, raw: RawPacket, pictures: list[bytes], moment: Moment, *, is_key: bool) -> VideoPacket:
         shift = 0 if raw.pts_ticks is None or raw.dts_ticks is None else raw.pts_ticks - raw.dts_ticks
@@ -137,5 +146,6 @@ class Reader:
                 raise RefusedError(str(error)) from error
             return
         self._bad_starts = 0
+        self._is_start = True
         self._counters.formats += 1
         self._reorder.set_depth(self.info.reorder_depth)

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import structlog
 
 from safecity.clock import Clock
+from safecity.errors import Invalid
 from safecity.model.source import CameraState
 from safecity.model.video import StreamRole
 from safecity.video.admission import Admission, account_key
@@ -93,8 +94,11 @@ class StreamSession:
         on_state is called in the stream's thread or in `watch`, once per change, with the reason in words.
         timeout_s: without data for so long the connection counts as dead. files_dir: where file cameras may
         be; None refuses them. admission: shared by all sessions of the process, so that streams of one device
-        do not lock its account together. sound: takes the sound too, where the camera sends AAC.
+        do not lock its account together. sound: takes the sound too, where the camera sends AAC. Raises
+        Invalid for a stream that the camera doesn't have.
         """
+        if not config.has_stream(role):
+            raise Invalid(f"camera {config.id} has no sub-stream; name its address first")
         self.config = config
         self.role = role
         self.counters = SessionCounters()
