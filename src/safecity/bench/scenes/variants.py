@@ -26,6 +26,11 @@ UNTIL_S: Final = 48.0
 WIDTH_PX: Final = 480
 """Of the changed films: that of a camera's small stream."""
 NO_STOPPING: Final = StoppedVehicle(name="no stopping", polygon=EVERYWHERE, min_still_s=8.0)
+NEAR_ROAD: Final = StoppedVehicle(
+    name="near road",
+    polygon=((0.3, 0.45), (0.6, 0.45), (1.0, 0.85), (1.0, 1.0), (0.42, 1.0)),
+    min_still_s=8.0,
+)
 JAM: Final = Congestion(name="jam", polygon=EVERYWHERE, min_vehicles=3, min_duration_s=8.0)
 
 
@@ -79,9 +84,7 @@ def _harmless() -> list[Clip]:
 
 def _standing() -> list[Clip]:
     def stands(film: str, name: str, at_s: float, for_s: float, count: int, *rules: VideoRule) -> Clip:
-        after = [
-            Truth(kind=VideoEventKind.STOPPED_VEHICLE, rule=NO_STOPPING.name, at_s=at_s + 8, within_s=3.0)
-        ]
+        after = [Truth(kind=VideoEventKind.STOPPED_VEHICLE, rule=rules[0].name, at_s=at_s + 8, within_s=3.0)]
         if JAM in rules:
             after = [Truth(kind=VideoEventKind.CONGESTION, rule=JAM.name, at_s=at_s + 10, within_s=5.0)]
         change = held(at_s, at_s + for_s, noise=2.0, resume=True)
@@ -89,8 +92,8 @@ def _standing() -> list[Clip]:
 
     return [
         stands(CARS, "a car stops for 15 s", 6.8, 15.0, 1, NO_STOPPING),
-        stands(STREET, "a car stops for 15 s", 3.3, 15.0, 1, NO_STOPPING),
-        stands(STREET, "a pickup stops for 15 s", 5.4, 15.0, 1, NO_STOPPING),
+        stands(STREET, "a car stops for 15 s", 3.3, 15.0, 1, NEAR_ROAD),
+        stands(STREET, "a pickup stops for 15 s", 5.4, 15.0, 1, NEAR_ROAD),
         stands(MOTORWAY, "all stop for 20 s", 21.3, 20.0, 1, JAM),
         stands(MOTORWAY, "all stop for 4 s", 21.3, 4.0, 0, JAM),
     ]
@@ -121,7 +124,8 @@ def _burning() -> list[Clip]:
 
     def burns(film: str, name: str, change: Change, kind: VideoEventKind | None) -> Clip:
         truth = (Truth(kind=kind, rule=rule, at_s=18.0, within_s=10.0),) if kind else ()
-        return _clip(f"{film}, {name}", film, change, *truth, until_s=27.0)
+        clip = _clip(f"{film}, {name}", film, change, *truth, until_s=27.0)
+        return msgspec.structs.replace(clip, rules=WATCHED_EVERYWHERE[1:], objects=False)
 
     both = (PEOPLE, MOTORWAY)
     return [

@@ -41,6 +41,8 @@ NEAR: Final = 0.5
 OCCUPIED_S: Final = 3.0
 OCCUPIED: Final = 0.3
 """Share of the object's box that somebody's box covers, by whom it is explained."""
+STAYED: Final = 0.25
+"""Share of the time that a person or vehicle was found at the place; the detector often overlooks one."""
 FRESH_LOOK_S: Final = 15.0
 """How old may the last look for persons and vehicles be when an object is told."""
 KEEP_S: Final = 300.0
@@ -153,7 +155,7 @@ class LeftWatch:
         if time_s - self._looked_s > FRESH_LOOK_S:
             self._due_s = self._due_s or time_s
             return []
-        if self._is_occupied(box, time_s):
+        if self._is_occupied(box, time_s, still_s):
             return []
         self._absorb(cells)
         self.counts["left"] += 1
@@ -191,10 +193,12 @@ class LeftWatch:
                 return visitors.time_s
         return None
 
-    def _is_occupied(self, box: Doubles, time_s: float) -> bool:
-        """Return whether a person or vehicle is there now; then it is no object left behind."""
-        recent = [v for v in self._visitors if v.time_s >= min(time_s, self._looked_s) - OCCUPIED_S]
-        return any(covered(box, v.boxes).max(initial=0.0) > OCCUPIED for v in recent)
+    def _is_occupied(self, box: Doubles, time_s: float, still_s: float) -> bool:
+        """Return whether it is a person or vehicle itself: one is there now, or was for much of the time."""
+        there = [v.time_s for v in self._visitors if covered(box, v.boxes).max(initial=0.0) > OCCUPIED]
+        is_there_now = any(moment >= min(time_s, self._looked_s) - OCCUPIED_S for moment in there)
+        stayed_s = STEP_S * sum(moment >= time_s - still_s for moment in there)
+        return is_there_now or stayed_s >= STAYED * still_s
 
     def _absorb(self, cells: Flags) -> list[VideoEvent]:
         """Make the cells background: they are told, or nothing to tell."""
