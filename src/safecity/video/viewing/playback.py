@@ -159,17 +159,19 @@ def _smalls(reel: Reel, span: _Span, speed: int) -> list[tuple[int, Any]]:
     decoder = PictureDecoder(reel.info, quick=reel.info.width > WIDE_PX)
     smalls: list[tuple[int, Any]] = []
     next_ticks = float(span.from_ticks)
+    lead = reel.lead_ticks
 
     def add(frame: Any) -> None:
         nonlocal next_ticks
-        if frame.pts >= next_ticks:
-            next_ticks = max(next_ticks + step, frame.pts + step / 2)
-            smalls.append((frame.pts, small_of(frame)))
+        ticks = frame.pts - lead
+        if ticks >= next_ticks:
+            next_ticks = max(next_ticks + step, ticks + step / 2)
+            smalls.append((ticks, small_of(frame)))
 
     for packet in packets_in(reel.read(span.first, span.end)):
         if keys_only and packet.is_key:
             alone = decoder.decode_alone(packet)
-            smalls += [(alone.pts, small_of(alone))] if alone is not None else []
+            smalls += [(alone.pts - lead, small_of(alone))] if alone is not None else []
         for frame in () if keys_only else decoder.decode(packet):
             add(frame)
     for frame in decoder.finish():

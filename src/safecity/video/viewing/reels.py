@@ -75,7 +75,10 @@ class Reel:
         self.info: StreamInfo = described_by(self.init)
         self.scales = timescales(self.init)
         self.keys = [number for number, part in enumerate(self.parts) if part.is_key]
-        self.times = sorted(ticks for part in self.parts[self.keys[0] :] for ticks in part.shown_at)
+        shown = sorted(ticks for part in self.parts[self.keys[0] :] for ticks in part.shown_at)
+        # Where pictures come out of order all are shown later than decoded; the film begins with its first.
+        self.lead_ticks = shown[0] - self.parts[self.keys[0]].start_ticks
+        self.times = [ticks - self.lead_ticks for ticks in shown]
 
     @property
     def end_ticks(self) -> int:

@@ -71,6 +71,7 @@ def _stand(library: Library, shelf: Shelf, at: datetime) -> tuple[int, int]:
 
 def _decoded(reel: Reel, ticks: int, veil: Veil | None) -> Any:
     """Return the picture of exactly `ticks`, hidden by `veil`."""
+    ticks += reel.lead_ticks
     cover = Cover()
     searched = float("-inf")
     for frame in _frames(reel, ticks):
