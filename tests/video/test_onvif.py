@@ -16,6 +16,7 @@ from safecity.model.base import Place
 from safecity.model.observation import Observation, ObservationKind
 from safecity.model.video import CameraSetup
 from safecity.simulator.onvif_device import Demand, OnvifDevice, OnvifFault, SimulatedStream
+from safecity.simulator.onvif_words import probe_match
 from safecity.video.camera import CameraConfig
 from safecity.video.onvif import (
     CameraEvent,
@@ -81,6 +82,30 @@ async def test_a_camera_is_found_by_its_answer_and_on_no_other_host() -> None:
         assert [(one.name, one.address, one.onvif_url) for one in found] == [
             ("Simulated camera (S1)", "127.0.0.1", camera.url)
         ]
+
+
+async def test_a_machine_without_a_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.net_if_addrs", dict)
+    with pytest.raises(Unavailable, match="no network"):
+        await discover(0.05)
+
+
+async def test_answers_to_nobodys_question_and_noise_are_left_out() -> None:
+    class Chatter(asyncio.DatagramProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            for said in (b"", b"\xff" * 60_000, probe_match("urn:uuid:another", "http://127.0.0.1/onvif")):
+                self.transport.sendto(said, addr)  # type: ignore[attr-defined]
+
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        Chatter, local_addr=("127.0.0.1", 0)
+    )
+    try:
+        assert await discover(0.3, targets=(transport.get_extra_info("sockname"),)) == []
+    finally:
+        transport.close()
 
 
 async def test_a_network_without_cameras_gives_none() -> None:

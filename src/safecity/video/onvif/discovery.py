@@ -1,12 +1,14 @@
 """Finding cameras on the network: WS-Discovery by UDP (April 2005; ONVIF Core Specification, section 7.3)."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import msgspec
+import psutil
 
 from safecity.errors import Invalid, Unavailable
 from safecity.video.onvif.soap import readable
@@ -14,7 +16,6 @@ from safecity.video.onvif.xml import Element, parse
 
 MULTICAST: Final = ("239.255.255.250", 3702)
 MAX_FOUND: Final = 1000
-MAX_DATAGRAM_BYTES: Final = 65_507
 REPEAT_S: Final = 0.3
 """A datagram may be lost: the question is asked twice."""
 _DISCOVERY: Final = "http://schemas.xmlsoap.org/ws/2005/04/discovery"
@@ -34,41 +35,87 @@ class FoundCamera(msgspec.Struct, frozen=True, kw_only=True):
 async def discover(timeout_s: float, targets: Sequence[Address] = (MULTICAST,)) -> list[FoundCamera]:
     """Return the cameras that answer within `timeout_s`, by address.
 
-    targets: where the question is sent, usually to the multicast group of WS-Discovery.
+    targets: where the question is sent, usually the multicast group of WS-Discovery; then it leaves by all
+    networks of this machine, since cameras often have one of their own.
     Raises Unavailable when this machine has no network to ask.
     """
     message_id = f"urn:uuid:{uuid4()}"
-    loop = asyncio.get_running_loop()
-    try:
-        transport, listener = await loop.create_datagram_endpoint(
-            lambda: _Listener(message_id),
-            local_addr=("0.0.0.0", 0),  # noqa: S104 - answers come from anywhere
-        )
-    except OSError as error:
-        raise Unavailable("no camera can be looked for: this machine has no network") from error
+    found: dict[str, FoundCamera] = {}
+    listeners = [
+        listener
+        for host in (_own_addresses() if targets == (MULTICAST,) else [""])
+        if (listener := await _open(host, message_id, found)) is not None
+    ]
     try:
         probe = _probe(message_id)
         for wait_s in (min(REPEAT_S, timeout_s / 2), max(timeout_s - REPEAT_S, timeout_s / 2)):
-            for target in targets:
-                transport.sendto(probe, target)
+            for listener in listeners:
+                listener.ask(probe, targets)
             await asyncio.sleep(wait_s)
     finally:
-        transport.close()
-    if listener.error and not listener.found:
+        for listener in listeners:
+            listener.close()
+    if all(listener.has_failed for listener in listeners) and not found:
         raise Unavailable("no camera can be looked for: this machine has no network that takes the question")
-    return sorted(listener.found.values(), key=lambda camera: camera.address)
+    return sorted(found.values(), key=lambda camera: camera.address)
+
+
+def _own_addresses() -> list[str]:
+    """Return this machine's IPv4 addresses, one for each network, without the loopback."""
+    return sorted(
+        {
+            address.address
+            for addresses in psutil.net_if_addrs().values()
+            for address in addresses
+            if address.family == socket.AF_INET and not address.address.startswith("127.")
+        }
+    )
+
+
+async def _open(host: str, message_id: str, found: dict[str, FoundCamera]) -> "_Listener | None":
+    """Return what asks and listens on the network of `host`, any when empty; None when it cannot be used."""
+    listener = _Listener(message_id, found)
+    asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        asking.setblocking(False)
+        asking.bind((host, 0))
+        if host:
+            asking.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
+        await asyncio.get_running_loop().create_datagram_endpoint(lambda: listener, sock=asking)
+    except OSError:
+        asking.close()
+        return None
+    return listener
 
 
 class _Listener(asyncio.DatagramProtocol):
-    """Collects the answers to one question."""
+    """Asks on one network, and collects the answers to one question."""
 
-    def __init__(self, message_id: str) -> None:
-        self.found: dict[str, FoundCamera] = {}
-        self.error = False
+    def __init__(self, message_id: str, found: dict[str, FoundCamera]) -> None:
+        self.has_failed = False
+        self._found = found
         self._message_id = message_id
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def ask(self, probe: bytes, targets: Sequence[Address]) -> None:
+        """Send the question."""
+        for target in targets:
+            try:
+                if self._transport is not None:
+                    self._transport.sendto(probe, target)
+            except OSError:
+                self.has_failed = True
+
+    def close(self) -> None:
+        """Listen no longer."""
+        if self._transport is not None:
+            self._transport.close()
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
-        if len(data) > MAX_DATAGRAM_BYTES or len(self.found) >= MAX_FOUND:
+        if len(self._found) >= MAX_FOUND:
             return
         try:
             root = parse(data)
@@ -78,11 +125,11 @@ class _Listener(asyncio.DatagramProtocol):
             return
         for match in root.all("ProbeMatch"):
             camera = read_match(match, str(addr[0]))
-            if camera is not None:
-                self.found.setdefault(camera.onvif_url, camera)
+            if camera is not None and len(self._found) < MAX_FOUND:
+                self._found.setdefault(camera.onvif_url, camera)
 
     def error_received(self, exc: Exception) -> None:
-        self.error = True
+        self.has_failed = True
 
 
 def read_match(match: Element, sender: str) -> FoundCamera | None:
