@@ -15,6 +15,8 @@ import { t } from "./speech.svelte";
 const BEFORE_MS = 60_000;
 const REFRESH_MS = 10_000;
 const PAUSE_MS = 250;
+/** A picture farther from the moment than this is of another moment: nothing was recorded there. */
+const ELSEWHERE_MS = 3_000;
 /** Half a step beyond the newest picture there is none yet: the newest file is still being written. */
 const LIVE_EDGE_MS = 3_000;
 
@@ -31,6 +33,8 @@ export class Replay {
   stripTrouble = $state("");
   /** A single picture above the film, while scrubbing, stepping or before film comes. */
   picture = $state("");
+  /** When that picture was taken, which is elsewhere when nothing was recorded at the moment. */
+  pictureAt_ms = $state<number | null>(null);
   trouble = $state("");
   unplayable = $state(false);
   dragging = $state(false);
@@ -44,6 +48,8 @@ export class Replay {
       !this.live &&
       this.moment.phase !== "paused",
   );
+  readonly shown_ms = $derived(this.picture && this.pictureAt_ms !== null ? this.pictureAt_ms : this.at_ms);
+  readonly elsewhere = $derived(Math.abs(this.shown_ms - this.at_ms) > ELSEWHERE_MS);
   readonly camera = $derived(desk.picture.camera.get(this.cameraId));
 
   #playback: Playback | null = null;
@@ -287,6 +293,7 @@ export class Replay {
 
   #showPicture(still: Still, moves: boolean): void {
     this.#setPicture(URL.createObjectURL(still.picture));
+    this.pictureAt_ms = still.at_ms;
     this.trouble = "";
     if (moves && still.at_ms !== null) {
       this.at_ms = still.at_ms;
