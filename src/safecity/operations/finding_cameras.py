@@ -1,4 +1,4 @@
-"""Cameras that tell of themselves by ONVIF: found in the network, asked for the addresses of their streams."""
+"""Cameras that tell of themselves by ONVIF: found in the network, asked for addresses of their streams."""
 
 from typing import Final
 
