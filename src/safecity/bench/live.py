@@ -70,6 +70,8 @@ SERVED: Final = (Role.WEB, Role.VIEWING, Role.VIDEO)
 STAGGER_S: Final = 0.02
 """Between two viewers who come: not all in one millisecond, all within a second."""
 FIRST_WITHIN_S: Final = 60.0
+GONE_S: Final = 20.0
+"""What was looked at goes on for 15 s after the last word of its viewers."""
 _NOWHERE: Final = Place(lon=0.0, lat=0.0)
 
 
@@ -104,6 +106,7 @@ async def _measure(options: argparse.Namespace, directory: Path) -> dict[str, An
         figures: dict[str, Any] = {"viewers": options.viewers, "cold_first_frame_ms": round(cold), **idle}
         figures |= await _look(city, house, watch, options, masked=True)
         if options.unmasked:
+            await asyncio.sleep(GONE_S)
             clear = await _look(city, house, watch, options, masked=False)
             figures |= {f"unmasked_{name}": value for name, value in clear.items()}
         return figures
@@ -285,8 +288,7 @@ def _cpu_s(city: Installation) -> dict[str, float]:
 
 async def _idle_percent(city: Installation, seconds_s: float) -> dict[str, float]:
     """Return the load of a camera that is recorded and watched and that nobody looks at any more."""
-    # What was looked at goes on for 15 s after the last word of a viewer.
-    await asyncio.sleep(20.0)
+    await asyncio.sleep(GONE_S)
     shares = await _percent(city, seconds_s)
     return {"cpu_percent_without_viewers": round(sum(shares.values()), 1)}
 
