@@ -153,6 +153,10 @@ async def dispatch(at: Surroundings) -> None:
 
 async def video(at: Surroundings) -> None:
     """One shard of cameras: recorded, watched, shown."""
+    from safecity.video.allocator import give_back_early
+
+    # Before any thread has memory of its own.
+    give_back_early()
     from safecity.video.onvif import Hearing
     from safecity.video.room import VideoRoom
     from safecity.video.roster import Roster
