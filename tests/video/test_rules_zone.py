@@ -77,7 +77,7 @@ def test_the_foot_point_decides_not_the_head():
 steps = st.lists(st.tuples(st.booleans(), st.floats(0.05, 1.0)), min_size=1, max_size=80)
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(steps)
 def test_no_track_is_told_more_often_than_it_left_and_never_within_the_cool_down(path):
     rules = zone(cool_down_s=5.0)

@@ -102,7 +102,8 @@ class LeftWatch:
             return []
         background += np.where(different, 0.0, 1.0 - math.exp(-step_s / LEARN_S)) * (luma - background)
         self._follow(luma, different, step_s)
-        ripe = self._still_s >= self.rule.min_still_s
+        # What is hidden now may be gone: it is told when it is seen.
+        ripe = (self._still_s >= self.rule.min_still_s) & (self._hidden_s == 0.0)
         if np.count_nonzero(ripe & self._area) < MIN_CELLS:
             return []
         return self._judge(ripe & (np.abs(self._value - background) > DIFFERENT), time_s)

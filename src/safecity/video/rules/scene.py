@@ -144,7 +144,9 @@ class Trails:
 
 def _velocity(times: Doubles, places: Doubles) -> Doubles:
     """Return the least-squares slope (n, 2) of the latest places (n, TRAIL, 2) over their times."""
-    use = (times >= times[:, -1:] - PACE_S) & np.isfinite(places).all(axis=2)
+    # While nothing moves, looks are farther apart than PACE_S: then the last two make the pace.
+    since = np.fmin(times[:, -1:] - PACE_S, times[:, -2:-1])
+    use = (times >= since) & np.isfinite(places).all(axis=2)
     weight = use.astype(np.float64)
     count = np.maximum(weight.sum(axis=1, keepdims=True), 1.0)
     at = np.where(use, times, 0.0)

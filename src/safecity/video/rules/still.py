@@ -8,7 +8,7 @@ import numpy as np
 from safecity.model.video_rule import StoppedVehicle, VideoEventKind
 from safecity.video.event import VideoEvent
 from safecity.video.rules.scene import Scene
-from safecity.video.rules.shape import Doubles, contains, overlap
+from safecity.video.rules.shape import Doubles, Flags, contains, overlap
 
 SAME_PLACE: Final = 0.6
 """Overlap with the box in which it stopped; what creeps on leaves it."""
@@ -19,6 +19,9 @@ FORGET_S: Final = 8.0
 LONGEST_STEP_S: Final = 1.0
 """Between two looks that belong together; while nothing moves nobody looks, and nothing drives away."""
 MIN_SIGHTINGS: Final = 3
+STILL: Final = 0.015
+STILL_OF_BOX: Final = 0.2
+"""Picture heights a second, or shares of its own height a second, that a standing box trembles at most."""
 ARRIVAL: Final = 0.4
 """Share of its own height that a vehicle must have moved to have arrived, where it must."""
 
@@ -60,7 +63,8 @@ class StillWatch:
         """Return the vehicles that have now stood long enough."""
         step_s = min(scene.time_s - self._looked_s, LONGEST_STEP_S)
         self._looked_s = scene.time_s
-        rows = np.flatnonzero(scene.of(self.rule.classes) & contains(self._polygon, scene.feet))
+        stands = contains(self._polygon, scene.feet) & _is_still(scene)
+        rows = np.flatnonzero(scene.of(self.rule.classes) & stands)
         if not rows.size and not self._spots:
             return []
         free = {int(row) for row in rows}
@@ -122,6 +126,13 @@ class StillWatch:
             f"{scene.time_s - spot.since_s:.0f} s (score {scene.scores[row]:.2f})"
         )
         return scene.event(VideoEventKind.STOPPED_VEHICLE, self.rule.name, row, why, 1.0)
+
+
+def _is_still(scene: Scene) -> Flags:
+    """Return which objects hardly move; in flowing traffic one vehicle after another fills the same place."""
+    pace = np.linalg.norm(scene.velocity, axis=1)
+    heights = scene.boxes[:, 3] - scene.boxes[:, 1]
+    return np.asarray(pace <= np.maximum(STILL, STILL_OF_BOX * heights))
 
 
 def _has_arrived(scene: Scene, row: int) -> bool:
