@@ -175,7 +175,7 @@ def offer_all(analysis, info, packets, role=StreamRole.MAIN):
     mailbox = analysis.watches["cam"].mailbox
     for packet in packets:
         if packet.is_key:
-            wait_for(lambda: mailbox.oldest_s() is None, "analysis to catch up")
+            wait_for(lambda: mailbox.oldest_s() is None, "analysis to catch up", 60.0)
         analysis.offer("cam", role, info, packet)
 
 
@@ -186,7 +186,7 @@ def test_a_slow_detector_is_asked_less_often_and_a_broken_one_stops_nothing(film
     analysis.start()
     offer_all(analysis, info, repeated(packets, 5))
     counters = analysis.watches["cam"].counters
-    wait_for(lambda: counters.failures > 3, "failures to be counted")
+    wait_for(lambda: counters.failures > 3, "failures to be counted", 60.0)
     assert analysis.is_watching
     assert analysis.stop(5)
     assert analysis.interval_s() == 0.2
@@ -216,7 +216,7 @@ def test_analysis_that_breaks_down_begins_anew(film, monkeypatch):
         offer_all(analysis, info, [next(film_again) for _ in range(20)])
         return len(made) == 3 and made[2].ticks
 
-    wait_for(looks_again, "a third detector that looks")
+    wait_for(looks_again, "a third detector that looks", 60.0)
     assert analysis.counters.restarts == 2
     assert analysis.is_watching
     assert analysis.stop(5)
@@ -343,6 +343,19 @@ def test_what_analysis_cannot_catch_up_with_is_left_out_until_a_fresh_keyframe()
     for n, packet in enumerate(packets):
         queued_s = 95.0 if n < 50 else 99.9
         watch.process(Waiting(info, packet, n == 0, queued_s, StreamRole.SUB), notebook, INTERVAL_S)
+    assert watch.counters.dropped == 60
+    assert watch.counters.decoded == 20
+
+
+def test_only_a_fresh_keyframe_ends_the_leaving_out():
+    info, packets = made_film(8, 99, 99)
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    clock.advance(100)
+    watch = CameraWatch(CONFIG, clock)
+    # Keyframes at 0, 2, 4 and 6 s: the third is late still, the fourth has not waited.
+    for n, packet in enumerate(packets):
+        queued_s = 95.0 if n < 30 else 98.5 if n < 60 else 99.9
+        watch.process(Waiting(info, packet, n == 0, queued_s, StreamRole.SUB), Notebook(), INTERVAL_S)
     assert watch.counters.dropped == 60
     assert watch.counters.decoded == 20
 

@@ -5,7 +5,6 @@ one only the keyframes, while nothing moves. When the gate fires, the pictures k
 are decoded after the fact, so that what set it off is seen from its beginning.
 """
 
-import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -36,6 +35,7 @@ LATE_S: Final = 1.0
 """A packet that waited so long for analysis is only decoded, to catch up; that is quick."""
 GIVE_UP_S: Final = 3.0
 """One that waited so long isn't even decoded; a keyframe that is fresh again goes on."""
+FRESH_S: Final = 0.5
 RETRO_S: Final = 1.0
 """How far before the motion was noticed a small stream is looked at; its gate is at most 0.6 s late."""
 RING_LIMIT_BYTES: Final = 8 * 1024 * 1024
@@ -167,7 +167,8 @@ class CameraWatch:
         waits_for_key = self._role is StreamRole.MAIN and not self.is_active
         if waited_s > GIVE_UP_S and not waits_for_key:
             self._lost_place = True
-        elif self._lost_place and packet.is_key and self._decoder is not None:
+        elif self._lost_place and packet.is_key and waited_s <= FRESH_S and self._decoder is not None:
+            # Only what is fresh leaves time to look; going on late would mean decoding for nothing for ever.
             self._lost_place = False
             self._decoder.reset()
             self._forget_ring()
@@ -332,9 +333,10 @@ class CameraWatch:
         return seen
 
     def _look(self, shot: _Shot, finder: Finder) -> list[Seen]:
-        started_s = time.thread_time()
+        started_s = self._clock.monotonic_s()
         found = finder.detect(shot.frame)
-        self.cost_s = time.thread_time() - started_s
+        # Waiting for the processor counts too: where others take it, pictures are looked at less often.
+        self.cost_s = self._clock.monotonic_s() - started_s
         self.counters.looked_at += 1
         self.counters.detections += len(found.scores)
         if len(found.scores):

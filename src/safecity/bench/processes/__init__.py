@@ -35,6 +35,11 @@ class Child:
             raise Unavailable("a process of the benchmark did not start; its words stand above")
         return text
 
+    def ask(self) -> str:
+        """Return the line that it says to SIGUSR1."""
+        self._process.send_signal(signal.SIGUSR1)
+        return self.line()
+
     def stop(self) -> str:
         """End the process and return its last words."""
         self._process.send_signal(signal.SIGTERM)
