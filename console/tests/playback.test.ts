@@ -237,15 +237,16 @@ describe("the token of a look", () => {
     let now_ms = 0;
     const archive = new Archive([[T0, T0 + 60_000]]);
     const recording = new Recording(new CameraApi(new Http(archive.fetch)), "cam-1", GROUND, () => now_ms);
-    const still = await recording.frame(T0, -1);
+    const still = await recording.frame(iso(T0), -1);
     expect(still.at_ms).toBe(T0 - 100);
+    expect(still.at).toBe(iso(T0 - 100));
     await recording.chunk(iso(T0), 1);
     expect(archive.tokens).toBe(1);
     expect(archive.asked[0]).toBe("POST /api/cameras/cam-1/playback");
     archive.valid = "gone";
-    await expect(recording.frame(T0, 0)).rejects.toMatchObject({ status: 404 });
+    await expect(recording.frame(iso(T0), 0)).rejects.toMatchObject({ status: 404 });
     now_ms += 900_000;
-    await recording.frame(T0, 0);
+    await recording.frame(iso(T0), 0);
     expect(archive.tokens).toBe(2);
   });
 });
@@ -263,7 +264,7 @@ describe("scrubbing", () => {
         asked.push(at_ms);
         await new Promise((resolve) => setTimeout(resolve, 50));
         inFlight -= 1;
-        return { picture: new Blob(), at_ms };
+        return { picture: new Blob(), at: "", at_ms };
       },
       (_, at_ms) => seen.push(at_ms),
       () => undefined,

@@ -61,6 +61,8 @@ export interface HoldAnswer {
 export interface Still {
   readonly picture: Blob;
   readonly at_ms: number | null;
+  /** The same in the server's own words, which are finer than a millisecond. */
+  readonly at: string;
 }
 
 /** The query of a look: incident and purpose, and whether masks are to be left out. */
@@ -119,8 +121,8 @@ export class CameraApi {
   }
 
   /** One picture of the recording; `step` counts pictures on from the moment, backwards when negative. */
-  async frame(token: string, at_ms: number, step: number, signal?: AbortSignal): Promise<Still> {
-    const query = new URLSearchParams({ at: new Date(at_ms).toISOString(), step: String(step) });
+  async frame(token: string, at: string, step: number, signal?: AbortSignal): Promise<Still> {
+    const query = new URLSearchParams({ at, step: String(step) });
     const path = `/api/playback/${encodeURIComponent(token)}/frame?${query}`;
     return stillOf(await this.http.get(path, FILM_WITHIN_MS, signal));
   }
@@ -184,6 +186,7 @@ export class CameraApi {
 }
 
 async function stillOf(response: Response): Promise<Still> {
-  const told = Date.parse(response.headers.get("x-frame-time") ?? "");
-  return { picture: await response.blob(), at_ms: Number.isFinite(told) ? told : null };
+  const at = response.headers.get("x-frame-time") ?? "";
+  const told = Date.parse(at);
+  return { picture: await response.blob(), at, at_ms: Number.isFinite(told) ? told : null };
 }

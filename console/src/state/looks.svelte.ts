@@ -60,6 +60,15 @@ export class Looks {
 
   constructor() {
     setInterval(() => this.#judge(), JUDGE_MS);
+    // Who signs in next has given no ground yet.
+    $effect.root(() => {
+      $effect(() => {
+        if (desk.session !== null) return;
+        this.#purposes.clear();
+        this.chosenId = "";
+        this.end();
+      });
+    });
   }
 
   /** The purpose that was given for an incident before, so that it is asked once. */

@@ -56,7 +56,17 @@ export class Replay {
   #recording: Recording | null = null;
   #scrubber: Scrubber | null = null;
   #asked = 0;
+  #pictureAt = "";
   #wait: ReturnType<typeof setTimeout> | undefined;
+
+  constructor() {
+    // A look that ended is not taken up again on the old ground.
+    $effect.root(() => {
+      $effect(() => {
+        if (!looks.open) this.#forget();
+      });
+    });
+  }
 
   /** Show a camera's recordings from a moment on, by default a minute ago, on the ground of the wall. */
   show(camera_id: string, at_ms = this.now_ms - BEFORE_MS): void {
@@ -87,7 +97,7 @@ export class Replay {
     this.#recording = recording;
     this.#playback = playback;
     this.#scrubber = new Scrubber(
-      (at_ms) => recording.frame(at_ms, 0),
+      (at_ms) => recording.frame(new Date(at_ms).toISOString(), 0),
       (still) => this.#showPicture(still, false),
       (error) => this.#fail(error),
     );
@@ -162,7 +172,9 @@ export class Replay {
     this.#asked += 1;
     const asked = this.#asked;
     try {
-      const still = await this.#recording.frame(this.at_ms, pictures);
+      // From the shown picture in the server's own words: rounded, the next would be the same again.
+      const known = this.picture !== "" && this.pictureAt_ms === this.at_ms ? this.#pictureAt : "";
+      const still = await this.#recording.frame(known || new Date(this.at_ms).toISOString(), pictures);
       if (asked !== this.#asked) return;
       this.#showPicture(still, true);
       this.#playback?.seek(this.at_ms);
@@ -257,7 +269,18 @@ export class Replay {
     return () => clearInterval(ticker);
   }
 
+  #forget(): void {
+    this.#wanted = false;
+    this.cameraId = "";
+    this.ground = { incident_id: "", purpose: "" };
+    this.strip = strip.NO_STRIP;
+    this.live = false;
+    this.holding = false;
+    this.trouble = "";
+  }
+
   #begin(camera_id: string, at_ms: number): void {
+    const same = camera_id === this.cameraId;
     desk.tab = "cameras";
     looks.view = "replay";
     this.cameraId = camera_id;
@@ -270,7 +293,8 @@ export class Replay {
     this.at_ms = at_ms;
     this.view = strip.around(at_ms, this.window_s);
     this.refreshSoon();
-    this.#playback?.seek(at_ms);
+    // Another camera is another look, which begins when its screen is there.
+    if (same) this.#playback?.seek(at_ms);
   }
 
   #hear(moment: Moment): void {
@@ -294,6 +318,7 @@ export class Replay {
   #showPicture(still: Still, moves: boolean): void {
     this.#setPicture(URL.createObjectURL(still.picture));
     this.pictureAt_ms = still.at_ms;
+    this.#pictureAt = still.at;
     this.trouble = "";
     if (moves && still.at_ms !== null) {
       this.at_ms = still.at_ms;

@@ -30,6 +30,18 @@ export class Setups {
   );
   #wait: ReturnType<typeof setTimeout> | undefined;
 
+  constructor() {
+    $effect.root(() => {
+      $effect(() => {
+        if (desk.session !== null) return;
+        this.list = NOTHING;
+        this.loaded = false;
+        this.found = null;
+        this.leave();
+      });
+    });
+  }
+
   async load(): Promise<void> {
     try {
       this.list = await desk.api.cameras.setups();

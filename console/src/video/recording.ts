@@ -25,8 +25,8 @@ export class Recording {
   }
 
   /** One picture; `step` 1 is the next picture after the moment, -1 the one before. */
-  frame(at_ms: number, step: number, signal?: AbortSignal): Promise<Still> {
-    return this.#with((token) => this.api.frame(token, at_ms, step, signal));
+  frame(at: string, step: number, signal?: AbortSignal): Promise<Still> {
+    return this.#with((token) => this.api.frame(token, at, step, signal));
   }
 
   async #with<T>(ask: (token: string) => Promise<T>): Promise<T> {
