@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { crossingArrows, headingArrow } from "../src/editor/arrows";
 import * as draft from "../src/editor/draft";
 import * as geometry from "../src/editor/geometry";
 import { KINDS, RULE_KINDS } from "../src/editor/kinds";
@@ -54,6 +55,26 @@ describe("geometry on the picture", () => {
 
   it("keeps points on the picture", () => {
     expect(geometry.clamp([-1, 2])).toEqual([0, 1]);
+  });
+});
+
+describe("arrows", () => {
+  const line = { kind: "line_crossing", name: "L", start: [0.5, 0.9], end: [0.5, 0.1] } as const;
+
+  it("show each direction in which a crossing counts", () => {
+    expect(crossingArrows(line, SIZE)).toHaveLength(2);
+    const [forward] = crossingArrows({ ...line, direction: "forward" }, SIZE);
+    const [backward] = crossingArrows({ ...line, direction: "backward" }, SIZE);
+    expect(forward?.way[0]).toBe(1);
+    expect(backward?.way[0]).toBe(-1);
+    expect((forward?.to[0] ?? 0) - (forward?.from[0] ?? 0)).toBeGreaterThan(0);
+  });
+
+  it("stand in the middle of the area that they belong to", () => {
+    const arrow = headingArrow({ kind: "wrong_way", name: "W", polygon: SQUARE, heading_deg: 90 }, SIZE);
+    expect(arrow.from[1]).toBeCloseTo(0.4 * SIZE.height);
+    expect(arrow.to[0]).toBeGreaterThan(arrow.from[0]);
+    expect(arrow.to[1]).toBeCloseTo(arrow.from[1]);
   });
 });
 
