@@ -6,6 +6,7 @@ from pathlib import Path
 from safecity import bench, cli, config
 from safecity.access.policy import Role
 from safecity.bus.subjects import DURABLES, STREAM_SUBJECTS
+from safecity.model.video_rule import VideoEventKind
 from safecity.roles import Role as ProcessRole
 
 ROOT = Path(__file__).parents[1]
@@ -80,3 +81,9 @@ def test_every_shortcut_is_listed() -> None:
     assert len(keys) > 15
     guide = (DOCS / "guide" / "operators.md").read_text()
     assert [key for key in sorted(keys) if f"`{key}`" not in guide] == []
+
+
+def test_every_video_event_is_in_the_table_of_what_events_are_worth() -> None:
+    table = (DOCS / "video-events.md").read_text()
+    for kind in VideoEventKind:
+        assert re.search(rf"^\| `{kind.value}`[^|]*\| (real|synthetic) \| \d+ \|", table, re.MULTILINE), kind

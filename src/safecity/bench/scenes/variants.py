@@ -55,7 +55,7 @@ def _tampered() -> list[Clip]:
     frozen = VideoEventKind.CAMERA_FROZEN
     return clips + [
         _pixels(
-            f"{film}, frozen", film, held(at_s, at_s + 30, noise=0.0, resume=False), _tamper(frozen, at_s)
+            f"{film}, frozen", film, held(at_s, at_s + 45, noise=0.0, resume=False), _tamper(frozen, at_s)
         )
         for film, at_s in TAMPERED_S.items()
         if film != MOTORWAY
