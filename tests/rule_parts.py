@@ -9,7 +9,7 @@ from safecity.model.video import Calibration, CameraSetup
 from safecity.model.video_rule import CLASSES, ObjectClass, VideoRule
 from safecity.video.event import VideoEvent
 from safecity.video.rules import RuleEngine
-from safecity.video.tracker import Tracks
+from safecity.video.watching.tracker import Tracks
 
 SIZE = (1000, 1000)
 """Width and height of the picture in pixels: square, so that shares are picture heights."""

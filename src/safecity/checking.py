@@ -10,7 +10,7 @@ from safecity.model.base import Noun
 from safecity.model.video import Hold
 from safecity.store import journal
 from safecity.store.database import open_database
-from safecity.video import custody
+from safecity.video.recording import custody
 
 
 class Verdict(Noun, frozen=True):

@@ -158,10 +158,10 @@ async def video(at: Surroundings) -> None:
     # Before any thread has memory of its own.
     give_back_early()
     from safecity.video.onvif import Hearing
+    from safecity.video.recording.shipper import Shipper
     from safecity.video.room import VideoRoom
     from safecity.video.roster import Roster
     from safecity.video.service import VideoService, publisher
-    from safecity.video.shipper import Shipper
 
     roster = Roster(
         at.run.database_url,

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from safecity.video.custody import verify
+from safecity.video.recording.custody import verify
 
 
 def test_record_measures_and_its_files_are_whole(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from safecity.clock import SystemClock
 from safecity.logging import configure
 from safecity.model.video import RetentionPolicy
 from safecity.simulator.camera_data import film_path
-from safecity.video.archive import Archive, Retention
-from safecity.video.bitstream import CODECS, StreamInfo, VideoPacket, describe, join_sample
-from safecity.video.index import Entry
-from safecity.video.recorder import Recorder
+from safecity.video.recording.archive import Archive, Retention
+from safecity.video.recording.index import Entry
+from safecity.video.recording.recorder import Recorder
+from safecity.video.stream.bitstream import CODECS, StreamInfo, VideoPacket, describe, join_sample
 
 CAMERA = "cam"
 

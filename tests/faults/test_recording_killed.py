@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from safecity.clock import SystemClock
-from safecity.video import index
-from safecity.video.custody import verify
-from safecity.video.index import DeletedEntry, Entry, FileEntry, PrunedEntry
-from safecity.video.recovery import recover
+from safecity.video.recording import index
+from safecity.video.recording.custody import verify
+from safecity.video.recording.index import DeletedEntry, Entry, FileEntry, PrunedEntry
+from safecity.video.recording.recovery import recover
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 

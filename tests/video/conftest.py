@@ -18,8 +18,8 @@ from safecity.simulator.camera import CameraClips, CameraServer, Fault, Simulate
 from safecity.simulator.camera_film import FilmRecipe, kept_film
 from safecity.simulator.camera_payload import ClipCodec
 from safecity.simulator.camera_rtp import Clip, read_clip
-from safecity.video.bitstream import CODECS, StreamInfo, VideoPacket, describe, join_sample
 from safecity.video.camera import CameraConfig
+from safecity.video.stream.bitstream import CODECS, StreamInfo, VideoPacket, describe, join_sample
 
 from .recording import Recording
 
@@ -57,9 +57,7 @@ class CameraStreet:
     def _call(self, work):
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
-    def set_fault(
-        self, number: int, fault: Fault | None, amount: float | None = None, sub: str = ""
-    ) -> None:
+    def set_fault(self, number: int, fault: Fault | None, amount: float | None = None, sub: str = "") -> None:
         """Break camera `number`, or its sub-stream alone, and return when it is broken, or mended."""
 
         async def change() -> None:

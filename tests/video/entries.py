@@ -4,9 +4,9 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from safecity.video import index
-from safecity.video.index import DeletedEntry, DeletionReason, Entry, FileEntry, FragmentEntry
-from safecity.video.naming import millis_of, name_of
+from safecity.video.recording import index
+from safecity.video.recording.index import DeletedEntry, DeletionReason, Entry, FileEntry, FragmentEntry
+from safecity.video.recording.naming import millis_of, name_of
 
 START = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 CAMERA = "cam-1"

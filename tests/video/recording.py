@@ -7,12 +7,12 @@ import av
 
 from safecity.clock import SystemClock
 from safecity.model.source import CameraState
-from safecity.video.archive import Archive, Retention
-from safecity.video.bitstream import StreamInfo, VideoPacket
 from safecity.video.camera import CameraConfig
-from safecity.video.index import Entry, FileEntry, GapEntry
-from safecity.video.recorder import Recorder
-from safecity.video.session import Backoff, StreamSession
+from safecity.video.recording.archive import Archive, Retention
+from safecity.video.recording.index import Entry, FileEntry, GapEntry
+from safecity.video.recording.recorder import Recorder
+from safecity.video.stream.bitstream import StreamInfo, VideoPacket
+from safecity.video.stream.session import Backoff, StreamSession
 
 QUICK = Backoff(first_s=0.05, limit_s=0.2, refused_s=0.2)
 

@@ -6,7 +6,7 @@ import time
 from safecity.config import VideoSection
 from safecity.model.observation import Observation, ObservationKind, pack, unpack
 from safecity.model.video_rule import ZoneIntrusion
-from safecity.video.session import Backoff
+from safecity.video.stream.session import Backoff
 
 EVERYWHERE = ZoneIntrusion(name="everywhere", polygon=((0, 0), (1, 0), (1, 1), (0, 1)), min_dwell_s=0.4)
 SETTINGS = VideoSection(min_free_mb=0, rtsp_timeout_s=1.0)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from safecity.clock import ManualClock
 from safecity.model.video import CameraSetup
-from safecity.video.admission import Admission, account_key
 from safecity.video.camera import CameraConfig
+from safecity.video.stream.admission import Admission, account_key
 
 from .conftest import PLACE
 

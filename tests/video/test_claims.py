@@ -5,9 +5,9 @@ from pathlib import Path
 
 from safecity.clock import ManualClock
 from safecity.model.video import RetentionPolicy
-from safecity.video.archive import Archive, Retention
-from safecity.video.claims import Claims, read_policy, write_policy
-from safecity.video.custody import verify
+from safecity.video.recording.archive import Archive, Retention
+from safecity.video.recording.claims import Claims, read_policy, write_policy
+from safecity.video.recording.custody import verify
 
 from .conftest import wait_for
 from .entries import CAMERA, START, IndexWriter

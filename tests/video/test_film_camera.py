@@ -13,8 +13,8 @@ from safecity.clock import SystemClock
 from safecity.model.source import CameraState
 from safecity.model.video import CameraSetup
 from safecity.video.camera import CameraConfig
-from safecity.video.film import FilmSource
-from safecity.video.source import RefusedError
+from safecity.video.stream.film import FilmSource
+from safecity.video.stream.source import RefusedError
 
 from .conftest import PLACE, wait_for
 from .recording import Taker

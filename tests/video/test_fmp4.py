@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safecity.errors import Invalid
-from safecity.video.bitstream import CODECS, describe, join_sample, split_nals
-from safecity.video.fmp4 import boxes, fragment, scan
+from safecity.video.recording.fmp4 import boxes, fragment, scan
+from safecity.video.stream.bitstream import CODECS, describe, join_sample, split_nals
 
 
 def test_header_and_fragments_decode_to_every_picture(film):

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from safecity.video.gate import STILL_S, MotionGate
+from safecity.video.watching.gate import STILL_S, MotionGate
 
 from .conftest import CLIP_PATH
 

@@ -9,9 +9,9 @@ import pytest
 from safecity.clock import ManualClock
 from safecity.errors import Unavailable
 from safecity.model.video import StreamRole
-from safecity.video.bitstream import TICKS_PER_S
 from safecity.video.live import LOOK_S, FragmentKind, LiveView
 from safecity.video.picture import still
+from safecity.video.stream.bitstream import TICKS_PER_S
 
 
 class Viewer:

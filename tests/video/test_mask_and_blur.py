@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from safecity.model.base import Place
 from safecity.model.video import CameraSetup, Mask
-from safecity.video.blur import BLOCKS, SMALLEST_BLOCK_PX, block_of, blur_persons, coarse, grown
-from safecity.video.mask import Masks, rasterise
-from safecity.video.planes import layers, own_copy
+from safecity.video.masking.blur import BLOCKS, SMALLEST_BLOCK_PX, block_of, blur_persons, coarse, grown
+from safecity.video.masking.mask import Masks, rasterise
+from safecity.video.masking.planes import layers, own_copy
 
 FORMATS = ["yuv420p", "yuvj420p", "yuv422p", "yuv444p"]
 TRIANGLE = ((0.2, 0.2), (0.8, 0.3), (0.4, 0.9))

@@ -7,8 +7,8 @@ import pytest
 
 from safecity.clock import SystemClock
 from safecity.model.source import CameraState
-from safecity.video.probe import ProbeRequest, ProbeResult, probe
-from safecity.video.probing import look
+from safecity.video.stream.probe import ProbeRequest, ProbeResult, probe
+from safecity.video.stream.probing import look
 
 
 def _request(street, password=None):

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safecity.clock import ManualClock
-from safecity.video import index, pruning
-from safecity.video.custody import verify
-from safecity.video.index import GapEntry, OutageEntry, PrunedEntry
-from safecity.video.pruning import prune
-from safecity.video.recovery import recover
+from safecity.video.recording import index, pruning
+from safecity.video.recording.custody import verify
+from safecity.video.recording.index import GapEntry, OutageEntry, PrunedEntry
+from safecity.video.recording.pruning import prune
+from safecity.video.recording.recovery import recover
 
 from .entries import CAMERA, START, IndexWriter
 

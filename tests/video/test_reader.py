@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from safecity.clock import SystemClock
 from safecity.errors import Invalid
-from safecity.video.bitstream import CODECS, describe, split_lengths, split_nals, split_record
-from safecity.video.reader import BAD_STARTS, Reader, ReaderCounters
-from safecity.video.source import Description, RawPacket, RawSound, RefusedError
-from safecity.video.timeline import Timeline
+from safecity.video.stream.bitstream import CODECS, describe, split_lengths, split_nals, split_record
+from safecity.video.stream.reader import BAD_STARTS, Reader, ReaderCounters
+from safecity.video.stream.source import Description, RawPacket, RawSound, RefusedError
+from safecity.video.stream.timeline import Timeline
 
 
 def raw_film(path) -> tuple[Description, list[RawPacket]]:

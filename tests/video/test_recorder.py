@@ -14,12 +14,12 @@ import av
 import pytest
 
 from safecity.clock import ManualClock, SystemClock
-from safecity.video import index
-from safecity.video.archive import Archive, Retention
-from safecity.video.custody import verify
-from safecity.video.index import DeletedEntry, DeletionReason, Entry, FileEntry, GapEntry
-from safecity.video.recorder import Recorder, StorageState, open_new
-from safecity.video.recovery import recover
+from safecity.video.recording import index
+from safecity.video.recording.archive import Archive, Retention
+from safecity.video.recording.custody import verify
+from safecity.video.recording.index import DeletedEntry, DeletionReason, Entry, FileEntry, GapEntry
+from safecity.video.recording.recorder import Recorder, StorageState, open_new
+from safecity.video.recording.recovery import recover
 
 from .conftest import wait_for
 

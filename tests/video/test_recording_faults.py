@@ -10,12 +10,12 @@ import pytest
 
 from safecity.clock import ManualClock
 from safecity.model.video import RetentionPolicy
-from safecity.video import index
-from safecity.video.archive import Archive, Retention
-from safecity.video.custody import verify
-from safecity.video.index import DeletedEntry, DeletionReason, FileEntry, GapEntry, OutageEntry
-from safecity.video.naming import moment_of
-from safecity.video.recorder import (
+from safecity.video.recording import index
+from safecity.video.recording.archive import Archive, Retention
+from safecity.video.recording.custody import verify
+from safecity.video.recording.index import DeletedEntry, DeletionReason, FileEntry, GapEntry, OutageEntry
+from safecity.video.recording.naming import moment_of
+from safecity.video.recording.recorder import (
     CLOCK_SET,
     FRAGMENT_LIMIT_BYTES,
     NO_PICTURE,
@@ -23,7 +23,7 @@ from safecity.video.recorder import (
     StorageState,
     open_new,
 )
-from safecity.video.recovery import NOT_RUNNING, recover
+from safecity.video.recording.recovery import NOT_RUNNING, recover
 
 from .entries import IndexWriter
 from .test_recorder import EVERYTHING, START, Bench, count_pictures, record, shift
@@ -242,7 +242,7 @@ def test_a_damaged_line_is_found_and_the_rest_goes_on(tmp_path):
 
 def test_a_full_disk_at_the_start_spares_what_is_held(tmp_path, film, monkeypatch):
     from safecity.model.video import Hold
-    from safecity.video import recovery
+    from safecity.video.recording import recovery
 
     bench = record(tmp_path, film)
     names = [entry.path for entry in bench.files()]

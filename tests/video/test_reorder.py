@@ -5,8 +5,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safecity.video.reorder import Reorder
-from safecity.video.source import RawPacket
+from safecity.video.stream.reorder import Reorder
+from safecity.video.stream.source import RawPacket
 
 STEP = 3600
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from safecity.clock import ManualClock
 from safecity.errors import Invalid
 from safecity.model.video import Hold, RetentionPolicy
-from safecity.video import index
-from safecity.video.archive import Archive, Retention
-from safecity.video.custody import verify
-from safecity.video.index import DeletedEntry, DeletionReason, Entry, FileEntry
-from safecity.video.naming import millis_of, name_of
-from safecity.video.recorder import STORAGE_WORDS, Recorder, StorageState
-from safecity.video.retention import Holds, Kept, Ledger, delete_snapshots
+from safecity.video.recording import index
+from safecity.video.recording.archive import Archive, Retention
+from safecity.video.recording.custody import verify
+from safecity.video.recording.index import DeletedEntry, DeletionReason, Entry, FileEntry
+from safecity.video.recording.naming import millis_of, name_of
+from safecity.video.recording.recorder import STORAGE_WORDS, Recorder, StorageState
+from safecity.video.recording.retention import Holds, Kept, Ledger, delete_snapshots
 
 from .conftest import wait_for
 from .entries import CAMERA, START, IndexWriter

@@ -14,9 +14,9 @@ from safecity.model.source import CameraState
 from safecity.model.video import CAMERAS_PER_SHARD, StreamRole
 from safecity.simulator.camera import Fault
 from safecity.simulator.camera_data import SCENES, demo_cameras, film_path
-from safecity.video.custody import verify
-from safecity.video.index import FileEntry
 from safecity.video.live import FragmentKind
+from safecity.video.recording.custody import verify
+from safecity.video.recording.index import FileEntry
 from safecity.video.room import VideoRoom
 
 from .conftest import PLACE, CameraStreet

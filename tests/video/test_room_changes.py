@@ -14,8 +14,8 @@ from safecity.model.source import CameraState
 from safecity.model.video import CAMERAS_PER_SHARD, Hold, Mask, StreamRole
 from safecity.simulator.camera import Fault
 from safecity.video.camera import CameraConfig
-from safecity.video.custody import verify
 from safecity.video.live import FragmentKind
+from safecity.video.recording.custody import verify
 from safecity.video.room import VideoRoom
 
 from .conftest import CameraStreet

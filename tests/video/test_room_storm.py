@@ -7,10 +7,10 @@ from safecity.clock import SystemClock
 from safecity.model.source import CameraState
 from safecity.model.video import StreamRole
 from safecity.simulator.camera import Fault
-from safecity.video.custody import verify
-from safecity.video.index import FileEntry
+from safecity.video.recording.custody import verify
+from safecity.video.recording.index import FileEntry
 from safecity.video.room import VideoRoom
-from safecity.video.session import Backoff
+from safecity.video.stream.session import Backoff
 
 from .rooms import EVERYWHERE, SETTINGS, SOON, Told, until
 

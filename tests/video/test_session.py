@@ -17,10 +17,10 @@ from safecity.model.video import CameraSetup
 from safecity.model.video_rule import ZoneIntrusion
 from safecity.simulator.camera import Fault
 from safecity.video.camera import CameraConfig
-from safecity.video.custody import verify
-from safecity.video.index import FileEntry, GapEntry
-from safecity.video.recovery import recover
-from safecity.video.session import StreamSession
+from safecity.video.recording.custody import verify
+from safecity.video.recording.index import FileEntry, GapEntry
+from safecity.video.recording.recovery import recover
+from safecity.video.stream.session import StreamSession
 
 from .conftest import PASSWORD, PLACE, wait_for
 from .recording import QUICK
@@ -132,10 +132,10 @@ import sys, time
 from pathlib import Path
 import msgspec
 from safecity.clock import SystemClock
-from safecity.video.archive import Archive, Retention
+from safecity.video.recording.archive import Archive, Retention
 from safecity.video.camera import CameraConfig
-from safecity.video.recorder import Recorder
-from safecity.video.session import StreamSession
+from safecity.video.recording.recorder import Recorder
+from safecity.video.stream.session import StreamSession
 
 config = msgspec.json.decode(sys.argv[1], type=CameraConfig)
 clock = SystemClock()

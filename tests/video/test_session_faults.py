@@ -8,8 +8,8 @@ import pytest
 from safecity.model.source import CameraState
 from safecity.model.video import Transport
 from safecity.simulator.camera import Fault
-from safecity.video.custody import verify
-from safecity.video.session import Backoff
+from safecity.video.recording.custody import verify
+from safecity.video.stream.session import Backoff
 
 from .conftest import PASSWORD, USER, wait_for
 from .recording import Taker

@@ -8,7 +8,7 @@ import pytest
 from safecity.clock import SystemClock
 from safecity.model.source import CameraState
 from safecity.simulator.camera import Fault, SimulatedCamera
-from safecity.video.admission import Admission, account_key
+from safecity.video.stream.admission import Admission, account_key
 
 from .conftest import PASSWORD, USER, wait_for
 from .recording import Taker

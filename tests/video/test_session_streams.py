@@ -13,9 +13,9 @@ from safecity.model.video import CameraSetup, StreamRole, Transport
 from safecity.simulator.camera import CameraClips
 from safecity.simulator.camera_rtp import read_clip
 from safecity.simulator.camera_sound import tone
-from safecity.video.admission import Admission
 from safecity.video.camera import CameraConfig
-from safecity.video.source import SoundInfo, SoundPacket
+from safecity.video.stream.admission import Admission
+from safecity.video.stream.source import SoundInfo, SoundPacket
 
 from .conftest import PASSWORD, PLACE, CameraStreet, wait_for
 from .recording import Taker

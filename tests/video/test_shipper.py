@@ -11,10 +11,10 @@ import pytest
 from engines import PostgresServer, until
 from safecity.clock import ManualClock
 from safecity.store.database import Database, open_database
-from safecity.video import index
-from safecity.video.index import DeletionReason, FileEntry, GapEntry, OutageEntry
-from safecity.video.pruning import prune
-from safecity.video.shipper import BATCH, IndexReader, Shipper
+from safecity.video.recording import index
+from safecity.video.recording.index import DeletionReason, FileEntry, GapEntry, OutageEntry
+from safecity.video.recording.pruning import prune
+from safecity.video.recording.shipper import BATCH, IndexReader, Shipper
 
 from .entries import CAMERA, START, IndexWriter
 

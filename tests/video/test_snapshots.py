@@ -9,9 +9,9 @@ import numpy as np
 
 from safecity.clock import SystemClock
 from safecity.model.video import CameraSetup, Mask
-from safecity.video import snapshots as module
 from safecity.video.room import VideoRoom
-from safecity.video.snapshots import Snapshot, Snapshots, private_jpeg, snapshot_path
+from safecity.video.watching import snapshots as module
+from safecity.video.watching.snapshots import Snapshot, Snapshots, private_jpeg, snapshot_path
 
 from .conftest import PLACE, CameraStreet, wait_for
 from .rooms import EVERYWHERE, SETTINGS, SOON, Told, until

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safecity.video.timeline import Timeline
+from safecity.video.stream.timeline import Timeline
 
 steps = st.lists(
     st.tuples(

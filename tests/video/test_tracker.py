@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from safecity.model.video_rule import CLASSES, ObjectClass
 from safecity.video.detector import EMPTY, Detections
-from safecity.video.tracker import CONFIRM_HITS, FORGET_S, Tracker
+from safecity.video.watching.tracker import CONFIRM_HITS, FORGET_S, Tracker
 
 PERSON, CAR, TRUCK = (
     CLASSES.index(kind) for kind in (ObjectClass.PERSON, ObjectClass.CAR, ObjectClass.TRUCK)

@@ -8,7 +8,7 @@ import pytest
 from safecity.errors import NotFound
 from safecity.simulator.camera_film import FilmRecipe, kept_film
 from safecity.simulator.camera_rtp import ClipCodec
-from safecity.video.bitstream import (
+from safecity.video.stream.bitstream import (
     CODECS,
     StreamInfo,
     VideoPacket,

@@ -17,7 +17,7 @@ from safecity.errors import SafeCityError, Unavailable
 from safecity.model.video import CameraSetup, StreamRole
 from safecity.store.database import Database
 from safecity.video.live import FragmentKind, LiveView
-from safecity.video.planes import layers
+from safecity.video.masking.planes import layers
 from safecity.video.viewing.desk import Desk
 from safecity.video.viewing.masked import BEHIND_S, MaskedView
 from safecity.video.viewing.setups import OneFinder, Veils

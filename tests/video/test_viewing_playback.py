@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from safecity.errors import Invalid, NotFound, Unavailable
-from safecity.video.planes import layers
+from safecity.video.masking.planes import layers
 from safecity.video.viewing.fragments import packets_in
 from safecity.video.viewing.playback import LIMIT_BYTES, Chunk, chunk
 from safecity.video.viewing.reels import Library

@@ -11,12 +11,19 @@ from safecity.clock import ManualClock
 from safecity.model.base import Place
 from safecity.model.video import CameraSetup, StreamRole
 from safecity.model.video_rule import LineCrossing, VideoEventKind
-from safecity.video.analysis import SLOWEST_INTERVAL_S, Analysis
-from safecity.video.bitstream import CODECS, TICKS_PER_S, VideoPacket, describe, join_sample, split_nals
 from safecity.video.camera import CameraConfig
 from safecity.video.detector import EMPTY, Detections
-from safecity.video.mailbox import Mailbox, Waiting, WatchCounters
-from safecity.video.watch import GATE_S, HOLD_S, IDLE_AFTER_S, IDLE_LOOK_S, RETRO_S, CameraWatch
+from safecity.video.stream.bitstream import (
+    CODECS,
+    TICKS_PER_S,
+    VideoPacket,
+    describe,
+    join_sample,
+    split_nals,
+)
+from safecity.video.watching.analysis import SLOWEST_INTERVAL_S, Analysis
+from safecity.video.watching.mailbox import Mailbox, Waiting, WatchCounters
+from safecity.video.watching.watch import GATE_S, HOLD_S, IDLE_AFTER_S, IDLE_LOOK_S, RETRO_S, CameraWatch
 
 from .conftest import wait_for
 
@@ -196,7 +203,7 @@ def test_a_slow_detector_is_asked_less_often_and_a_broken_one_stops_nothing(film
 
 def test_analysis_that_breaks_down_begins_anew(film, monkeypatch):
     info, packets = film
-    monkeypatch.setattr("safecity.video.analysis.FAILURES_IN_A_ROW", 2)
+    monkeypatch.setattr("safecity.video.watching.analysis.FAILURES_IN_A_ROW", 2)
     made = []
 
     def make():

@@ -12,11 +12,11 @@ from safecity.clock import ManualClock
 from safecity.model.base import Place
 from safecity.model.video import CameraSetup, Mask
 from safecity.model.video_rule import CLASSES, ObjectClass
-from safecity.video.archive import Archive, Retention
-from safecity.video.bitstream import StreamInfo, VideoPacket
 from safecity.video.detector import EMPTY, Detections
-from safecity.video.planes import layers
-from safecity.video.recorder import Recorder
+from safecity.video.masking.planes import layers
+from safecity.video.recording.archive import Archive, Retention
+from safecity.video.recording.recorder import Recorder
+from safecity.video.stream.bitstream import StreamInfo, VideoPacket
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 START_S = START.timestamp()

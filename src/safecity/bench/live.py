@@ -45,9 +45,9 @@ from safecity.operations import alarms
 from safecity.roles import Role
 from safecity.simulator.camera import SimulatedCamera
 from safecity.store.database import Database, open_database
-from safecity.video.bitstream import StreamInfo, VideoPacket
 from safecity.video.camera import CameraConfig
-from safecity.video.session import StreamSession
+from safecity.video.stream.bitstream import StreamInfo, VideoPacket
+from safecity.video.stream.session import StreamSession
 from safecity.video.viewing.fragments import packets_in
 from safecity.web.gate import COOKIE
 

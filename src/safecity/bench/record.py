@@ -174,8 +174,8 @@ def _summed(counters: Sequence[Mapping[str, int]]) -> dict[str, float]:
 
 def _verified(directory: Path) -> dict[str, float]:
     """Return what the files hold: pictures, those missing between them, and whether all is whole."""
-    from safecity.video.custody import verify
-    from safecity.video.index import FileEntry, GapEntry, entries
+    from safecity.video.recording.custody import verify
+    from safecity.video.recording.index import FileEntry, GapEntry, entries
 
     files = pictures = missing = broken = 0
     gaps_s = 0.0
@@ -202,7 +202,7 @@ def _verified(directory: Path) -> dict[str, float]:
 
 def _durations(path: Path, skip: int) -> list[int]:
     """Return how long each picture of a recorded file lasts (1/90000 s), from its track runs."""
-    from safecity.video.fmp4 import boxes
+    from safecity.video.recording.fmp4 import boxes
 
     data = path.read_bytes()
     found: list[int] = []
@@ -244,10 +244,10 @@ def _record(cameras: str, ports: Sequence[int], directory: Path) -> None:
     from safecity.model.base import Place
     from safecity.model.video import CameraSetup, RetentionPolicy
     from safecity.video.allocator import give_back_early
-    from safecity.video.archive import Archive, Retention
     from safecity.video.camera import CameraConfig
-    from safecity.video.recorder import Recorder
-    from safecity.video.session import StreamSession
+    from safecity.video.recording.archive import Archive, Retention
+    from safecity.video.recording.recorder import Recorder
+    from safecity.video.stream.session import StreamSession
 
     give_back_early()
     first, count = (int(part) for part in cameras.split(":"))

@@ -11,7 +11,7 @@ from safecity.bench.mot import Film, Picture, read_film, score
 from safecity.errors import Invalid
 from safecity.model.video_rule import CLASSES, ObjectClass
 from safecity.video.detector import Detections
-from safecity.video.tracker import Tracker
+from safecity.video.watching.tracker import Tracker
 
 WORDS = "the tracker: MOTA and IDF1 on given detections, milliseconds at 20 objects"
 

@@ -159,7 +159,7 @@ async def probe_camera(given: argparse.Namespace) -> None:
     """Try an address."""
     from safecity.model.video import Transport
     from safecity.operations.camera_checks import checked_stream_address
-    from safecity.video.probe import ProbeRequest, probe
+    from safecity.video.stream.probe import ProbeRequest, probe
 
     checked_stream_address(given.url)
     account = _account_of(given)

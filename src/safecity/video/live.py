@@ -16,8 +16,8 @@ import msgspec
 from safecity.clock import Clock
 from safecity.errors import Unavailable
 from safecity.model.video import StreamRole
-from safecity.video.bitstream import StreamInfo, VideoPacket
-from safecity.video.fmp4 import fragment
+from safecity.video.recording.fmp4 import fragment
+from safecity.video.stream.bitstream import StreamInfo, VideoPacket
 
 LOOK_S: Final = 15.0
 """How long one request keeps the fragments coming; viewers renew it every 10 s."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 import av
 
 from safecity.errors import Unavailable
-from safecity.video.bitstream import TICKS_PER_S, StreamInfo, VideoPacket
+from safecity.video.stream.bitstream import TICKS_PER_S, StreamInfo, VideoPacket
 
 JPEG_QUALITY: Final = 4
 """Quantiser scale of FFmpeg's JPEG encoder, 2 (best) to 31; 4 shows no blocks."""

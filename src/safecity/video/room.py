@@ -16,20 +16,20 @@ from safecity.errors import Configuration, NotFound
 from safecity.model.observation import Observation
 from safecity.model.source import Camera
 from safecity.model.video import CAMERAS_PER_SHARD, CameraSetup, Hold, StreamRole
-from safecity.video.admission import Admission
-from safecity.video.analysis import Analysis
-from safecity.video.archive import Archive, EntryListener, Retention
 from safecity.video.camera import CameraConfig
 from safecity.video.detector import make_detector
-from safecity.video.index import Entry
 from safecity.video.live import FragmentKind, FragmentListener, LiveStart
 from safecity.video.picture import still
-from safecity.video.recorder import Recorder
+from safecity.video.recording.archive import Archive, EntryListener, Retention
+from safecity.video.recording.index import Entry
+from safecity.video.recording.recorder import Recorder
 from safecity.video.reports import CameraFigures, event_observation, with_snapshot
-from safecity.video.session import Backoff
-from safecity.video.sighting import Seen
-from safecity.video.snapshots import Snapshot, Snapshots
+from safecity.video.stream.admission import Admission
+from safecity.video.stream.session import Backoff
 from safecity.video.unit import CameraUnit, Surroundings
+from safecity.video.watching.analysis import Analysis
+from safecity.video.watching.sighting import Seen
+from safecity.video.watching.snapshots import Snapshot, Snapshots
 
 log = structlog.get_logger()
 

@@ -16,9 +16,9 @@ from safecity.model.source import CameraState
 from safecity.model.video import StreamRole
 from safecity.video.live import FragmentKind
 from safecity.video.onvif import Hearing
+from safecity.video.recording.shipper import Shipper
 from safecity.video.room import Publish, VideoRoom
 from safecity.video.roster import Assignment
-from safecity.video.shipper import Shipper
 
 log = structlog.get_logger()
 

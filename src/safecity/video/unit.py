@@ -11,15 +11,15 @@ from safecity.clock import Clock
 from safecity.model.observation import Observation
 from safecity.model.source import Camera, CameraState
 from safecity.model.video import StreamRole
-from safecity.video.admission import Admission
-from safecity.video.analysis import Analysis
-from safecity.video.bitstream import StreamInfo, VideoPacket
 from safecity.video.camera import CameraConfig
 from safecity.video.live import FragmentListener, LiveView
-from safecity.video.recorder import Recorder
+from safecity.video.recording.recorder import Recorder
 from safecity.video.reports import CameraFigures, state_observation
-from safecity.video.session import Backoff, StreamSession
-from safecity.video.tap import Tap
+from safecity.video.stream.admission import Admission
+from safecity.video.stream.bitstream import StreamInfo, VideoPacket
+from safecity.video.stream.session import Backoff, StreamSession
+from safecity.video.stream.tap import Tap
+from safecity.video.watching.analysis import Analysis
 
 REMIND_S: Final = 5.0
 """How often a camera without a picture says so again: rules wait how long it lasts."""

@@ -25,7 +25,7 @@ from safecity.operations.finding_cameras import DescribedCamera, FoundCamera, de
 from safecity.operations.holds import HoldAnswer, NewHold
 from safecity.video.calibration import Density
 from safecity.video.calibration import density as density_of
-from safecity.video.probe import ProbeRequest, ProbeResult, probe
+from safecity.video.stream.probe import ProbeRequest, ProbeResult, probe
 from safecity.web.answers import documented, json_answer, kind_of
 from safecity.web.deps import WebDeps
 from safecity.web.gate import needs

@@ -11,9 +11,9 @@ from safecity.model.video import CameraSetup
 from safecity.model.video_rule import VideoEventKind
 from safecity.video.detector import Detector
 from safecity.video.event import VideoEvent
-from safecity.video.gate import MotionGate
 from safecity.video.rules import RuleEngine
-from safecity.video.tracker import Tracker
+from safecity.video.watching.gate import MotionGate
+from safecity.video.watching.tracker import Tracker
 
 HOLD_S: Final = 5.0
 """Objects are looked for so long after the last motion, as a camera's watch does."""

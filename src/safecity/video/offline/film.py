@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple
 from safecity.errors import Invalid
 from safecity.model.video import CameraSetup
 from safecity.video.event import VideoEvent
-from safecity.video.gate import MotionGate
 from safecity.video.offline.recorded import DetectionsWriter, Look, rounded
 from safecity.video.offline.replay import Follower
 from safecity.video.offline.report import Report
-from safecity.video.sighting import Finder
+from safecity.video.watching.gate import MotionGate
+from safecity.video.watching.sighting import Finder
 
 HOLD_S: Final = 5.0
 """How long pictures are looked at closely after the last motion, as for a camera."""

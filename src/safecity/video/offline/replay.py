@@ -10,7 +10,7 @@ from safecity.video.event import VideoEvent
 from safecity.video.offline.recorded import Look, Recording
 from safecity.video.offline.report import Report
 from safecity.video.rules import RuleEngine
-from safecity.video.tracker import Tracker
+from safecity.video.watching.tracker import Tracker
 
 
 class Follower:

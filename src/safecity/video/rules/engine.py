@@ -31,7 +31,7 @@ from safecity.video.rules.smoke import SmokeWatch
 from safecity.video.rules.still import StillWatch
 from safecity.video.rules.way import WayWatch
 from safecity.video.rules.zone import ZoneWatch
-from safecity.video.tracker import Tracks
+from safecity.video.watching.tracker import Tracks
 
 log = structlog.get_logger()
 

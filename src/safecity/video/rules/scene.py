@@ -9,7 +9,7 @@ from safecity.model.video_rule import CLASSES, ObjectClass, VideoEventKind
 from safecity.video.calibration import Ground
 from safecity.video.event import VideoEvent
 from safecity.video.rules.shape import Doubles, Flags
-from safecity.video.tracker import Tracks
+from safecity.video.watching.tracker import Tracks
 
 TRAIL: Final = 12
 """Places of a track that are remembered; at five looks a second some two seconds."""

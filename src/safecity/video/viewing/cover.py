@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from safecity.model.video_rule import CLASSES, ObjectClass
-from safecity.video.blur import Boxes
 from safecity.video.detector import EMPTY, Detections
-from safecity.video.tracker import Tracker, Tracks
+from safecity.video.masking.blur import Boxes
+from safecity.video.watching.tracker import Tracker, Tracks
 
 CONFIDENCE: Final = 0.2
 """Score from which a detection hides what is there; events want more."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 import av
 
 from safecity.errors import Unavailable
-from safecity.video.bitstream import (
+from safecity.video.stream.bitstream import (
     CODECS,
     TICKS_PER_S,
     StreamInfo,

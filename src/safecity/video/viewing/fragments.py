@@ -6,8 +6,8 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from safecity.errors import Invalid
-from safecity.video.bitstream import TICKS_PER_S, VideoPacket
-from safecity.video.fmp4 import boxes
+from safecity.video.recording.fmp4 import boxes
+from safecity.video.stream.bitstream import TICKS_PER_S, VideoPacket
 
 VIDEO_TRACK: Final = 1
 """The recorder's track of pictures; sound, where it is kept, is another."""

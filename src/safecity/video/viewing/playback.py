@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from safecity.errors import NotFound, Unavailable
 from safecity.model.base import Noun
-from safecity.video.bitstream import TICKS_PER_S, VideoPacket
-from safecity.video.blur import Boxes
-from safecity.video.fmp4 import fragment
+from safecity.video.masking.blur import Boxes
 from safecity.video.picture import PictureDecoder
+from safecity.video.recording.fmp4 import fragment
+from safecity.video.stream.bitstream import TICKS_PER_S, VideoPacket
 from safecity.video.viewing.cover import Cover
 from safecity.video.viewing.encoder import Encoder
 from safecity.video.viewing.fragments import packets_in, retimed

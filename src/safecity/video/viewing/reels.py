@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 from safecity.errors import NotFound
 from safecity.model.base import Noun
-from safecity.video import index
-from safecity.video.bitstream import StreamInfo, described_by
-from safecity.video.fmp4 import Fragment, scan
-from safecity.video.index import DeletedEntry, FileOutline, GapEntry, OutageEntry
-from safecity.video.naming import moment_of
+from safecity.video.recording import index
+from safecity.video.recording.fmp4 import Fragment, scan
+from safecity.video.recording.index import DeletedEntry, FileOutline, GapEntry, OutageEntry
+from safecity.video.recording.naming import moment_of
+from safecity.video.stream.bitstream import StreamInfo, described_by
 from safecity.video.viewing.fragments import outline_of, timescales
 
 TOUCH_S: Final = 0.5

@@ -15,8 +15,8 @@ from safecity.clock import Clock
 from safecity.errors import Invalid, SafeCityError, Unavailable
 from safecity.model.base import Noun
 from safecity.model.video import StreamRole
-from safecity.video.bitstream import StreamInfo, VideoPacket, described_by
 from safecity.video.live import LOOK_S, FragmentKind, LiveStart
+from safecity.video.stream.bitstream import StreamInfo, VideoPacket, described_by
 from safecity.video.viewing.fragments import packets_in, sequence_of
 from safecity.video.viewing.masked import NAME, MaskedView
 from safecity.video.viewing.studio import Studio

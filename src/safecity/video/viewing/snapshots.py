@@ -6,7 +6,7 @@ from typing import Final
 
 from safecity.errors import NotFound
 from safecity.model.video import ID
-from safecity.video.retention import SNAPSHOTS
+from safecity.video.recording.retention import SNAPSHOTS
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from safecity.errors import NotFound, Unavailable
 from safecity.model.base import Noun
-from safecity.video.bitstream import TICKS_PER_S
 from safecity.video.picture import PictureDecoder, jpeg
+from safecity.video.stream.bitstream import TICKS_PER_S
 from safecity.video.viewing.cover import Cover
 from safecity.video.viewing.fragments import packets_in
 from safecity.video.viewing.masked import LOOK_EVERY_S

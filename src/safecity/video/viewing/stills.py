@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from safecity.errors import Unavailable
-from safecity.video.bitstream import TICKS_PER_S, described_by
 from safecity.video.picture import PictureDecoder, jpeg
+from safecity.video.stream.bitstream import TICKS_PER_S, described_by
 from safecity.video.viewing.cover import Cover
 from safecity.video.viewing.fragments import packets_in
 from safecity.video.viewing.masked import LOOK_EVERY_S

@@ -6,10 +6,10 @@ from typing import Any, Final, Protocol
 import structlog
 
 from safecity.model.video import CameraSetup
-from safecity.video.blur import Boxes, coarse, paint_persons
 from safecity.video.detector import Detections
-from safecity.video.mask import Masks
-from safecity.video.planes import own_copy
+from safecity.video.masking.blur import Boxes, coarse, paint_persons
+from safecity.video.masking.mask import Masks
+from safecity.video.masking.planes import own_copy
 from safecity.video.viewing.cover import Cover
 
 log = structlog.get_logger()

@@ -1,0 +1,65 @@
+"""What the archive's one thread is asked to do, in the order in which it is asked, and what it counts."""
+
+from concurrent.futures import Future
+from pathlib import Path
+
+import msgspec
+
+from safecity.video.recording.index import Entry, FileEntry
+from safecity.video.recording.recovery import Recovered
+
+
+class ArchiveCounters(msgspec.Struct):
+    """What the archive did since the program started; written by its thread, read by anyone."""
+
+    entered: int = 0
+    deleted_by_age: int = 0
+    deleted_by_share: int = 0
+    deleted_for_space: int = 0
+    deleted_snapshots: int = 0
+    prunings: int = 0
+    disk_errors: int = 0
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """Sync and close the file behind `descriptor`, then enter it."""
+
+    folder: Path
+    descriptor: int
+    entry: FileEntry
+
+
+class Enter(msgspec.Struct, frozen=True):
+    """Enter what is not a file."""
+
+    folder: Path
+    entry: Entry
+
+
+class Add(msgspec.Struct, frozen=True):
+    """Take over a camera's recordings, and answer what was found."""
+
+    camera_id: str
+    answer: Future[Recovered]
+
+
+class Remove(msgspec.Struct, frozen=True):
+    """Let a camera's recordings go to whoever looks after them next."""
+
+    camera_id: str
+
+
+class MakeRoom(msgspec.Struct, frozen=True):
+    """Delete something: the disk said that it is full."""
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """Look at ages, shares and free space now."""
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """Try again what the disk refused."""
+
+
+Job = Finish | Enter | Add | Remove | MakeRoom | Sweep | Retry | None
+"""None: end, once all before it is done."""
