@@ -1,1 +1,1 @@
-"""A camera's stream: connecting, reading, and its time made ours; recording and watching get what comes out."""
+"""A camera's stream: connecting, reading, its time made ours; recording and watching get what comes out."""
