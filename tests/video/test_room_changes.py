@@ -15,7 +15,9 @@ from safecity.model.video import CAMERAS_PER_SHARD, Hold, Mask, StreamRole
 from safecity.simulator.camera import Fault
 from safecity.video.camera import CameraConfig
 from safecity.video.live import FragmentKind
+from safecity.video.recording import index
 from safecity.video.recording.custody import verify
+from safecity.video.recording.recorder import NEVER_SEEN
 from safecity.video.room import VideoRoom
 
 from .conftest import CameraStreet
@@ -64,7 +66,7 @@ async def test_cameras_come_and_go_and_the_others_notice_nothing(street: CameraS
         await until(lambda: figures(room, "cam-0").recorded_octets > 0, "the first camera again")
         assert figures(room, "cam-1").outages == 0
         assert figures(room, "cam-1").connects <= 2 + figures(room, "cam-1").outages
-        assert figures(room, "cam-1").gaps == 0
+        assert figures(room, "cam-1").gaps == 1  # until its first picture
     found = verify("cam-0", tmp_path / "cam-0")
     assert found.is_whole
     assert found.files == 2
@@ -80,7 +82,7 @@ async def test_rules_masks_and_names_change_without_a_lost_packet(street: Camera
         await until(told.events, "an event of the new rule", 90.0)
         assert room.cameras()[0].name == "Lawn"
         assert figures(room, "cam-0").files == 1
-        assert figures(room, "cam-0").gaps == 0
+        assert figures(room, "cam-0").gaps == 1  # until its first picture
         assert street.viewers(0) == 1
     assert verify("cam-0", tmp_path / "cam-0").files == 1
 
@@ -99,7 +101,7 @@ async def test_an_account_that_was_changed_is_used_at_once_and_recording_goes_on
         await until(lambda: told.states("cam-0")[-1] == "live", "the new account")
         before = figures(room, "cam-0").recorded_octets
         await until(lambda: figures(room, "cam-0").recorded_octets > before, "more recording")
-        assert figures(room, "cam-0").gaps == 1
+        assert figures(room, "cam-0").gaps == 2
     found = verify("cam-0", tmp_path / "cam-0")
     assert found.is_whole
     assert found.files == 2
@@ -177,7 +179,7 @@ async def test_a_lost_sub_stream_is_said_and_the_main_stream_takes_its_place(ope
         assert (shown.width, shown.height) == (320, 240)
         watch = room._analysis.watches["cam-0"]
         await until(lambda: watched_px(watch) == 320, "analysis of the main stream")
-        assert figures(room, "cam-0").gaps == 0
+        assert figures(room, "cam-0").gaps == 1  # until its first picture
         pieces.clear()
         street.set_fault(0, None, sub="/sub")
         await until(lambda: (StreamRole.SUB, FragmentKind.INIT) in pieces, "the sub-stream's header")
@@ -214,3 +216,24 @@ async def _start(room: VideoRoom, role: StreamRole, width_px: int):
             return found[-1]
         await asyncio.sleep(0.05)
     raise AssertionError(f"no picture {width_px} px wide as {role}")
+
+
+async def test_a_camera_that_never_connects_is_missing_since_it_was_admitted(street: CameraStreet, tmp_path):
+    config = street.config(0, password="wrong")
+    folder = tmp_path / "cam-0"
+    for _ in range(2):
+        told = Told()
+        async with running(tmp_path, told, config) as room:
+            await until(lambda: figures(room, "cam-0").state is CameraState.REFUSED, "the refusal")
+            await until(lambda: index.read(folder), "the outage")
+            assert not figures(room, "cam-0").gaps
+    (outage,) = index.read(folder)
+    assert isinstance(outage, index.OutageEntry)
+    assert outage.reason == NEVER_SEEN
+    async with running(tmp_path, Told(), street.config(0)) as room:
+        await until(lambda: figures(room, "cam-0").recorded_octets > 0, "a recording")
+    gap, file = index.read(folder)[1:3]
+    assert isinstance(gap, index.GapEntry)
+    assert isinstance(file, index.FileEntry)
+    assert (gap.start, gap.reason) == (outage.start, NEVER_SEEN)
+    assert gap.start < gap.end < file.end

@@ -32,7 +32,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     """What all cameras of a room share.
 
     on_state: called with a camera's id, in any thread. admission: who may try to log in now. files_dir: where
-    file cameras may be, None where there are none.
+    file cameras may be, None where there are none. watching: pictures are analysed, not only recorded.
     """
 
     analysis: Analysis
@@ -43,6 +43,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     files_dir: Path | None
     timeout_s: float
     backoff: Backoff | None
+    watching: bool = True
 
 
 class _Line(msgspec.Struct):
@@ -72,7 +73,8 @@ class CameraUnit:
                 self._lines[role] = self._line(role)
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Begin to connect; what is not recorded from now on is a gap."""
+        self._recorder.admit()
         for line in self._lines.values():
             line.session.start()
 
@@ -253,9 +255,11 @@ class _MainSink:
     """Hands the main stream to the recorder first, then to those who may never hold it up."""
 
     def __init__(self, unit: CameraUnit) -> None:
+        self._unit = unit
         self._camera_id = unit.config.id
         self._recorder = unit._recorder
         self._live = unit._views[StreamRole.MAIN]
+        self._is_watched = unit._shared.watching
         self._analysis = unit._shared.analysis
         self._info: StreamInfo | None = None
 
@@ -267,7 +271,8 @@ class _MainSink:
     def add(self, packet: VideoPacket) -> None:
         self._recorder.add(packet)
         self._live.add(packet)
-        if self._info is not None:
+        # While the small stream flows, that one is watched.
+        if self._is_watched and self._info is not None and not self._unit._sub_flows:
             self._analysis.offer(self._camera_id, StreamRole.MAIN, self._info, packet)
 
     def end(self, reason: str) -> None:

@@ -47,6 +47,7 @@ STORAGE_WORDS: Final = {
     StorageState.FAILING: "the disk refuses recordings",
 }
 NO_PICTURE: Final = "no picture came"
+NEVER_SEEN: Final = "the camera has sent no picture yet"
 CLOCK_SET: Final = "this machine's clock was set forward"
 
 
@@ -149,6 +150,13 @@ class Recorder:
     def storage_reason(self) -> str:
         """Return why the disk takes nothing now, or an empty text."""
         return STORAGE_WORDS[self.storage]
+
+    def admit(self) -> None:
+        """Know that from now on all that isn't recorded is missing; called before any stream is.
+
+        Where nothing was ever recorded, an outage begins; otherwise one lasts already, since the last file.
+        """
+        self._begin_outage(self._clock.now(), NEVER_SEEN)
 
     def begin(self, info: StreamInfo) -> None:
         """Record `info` from the next keyframe on, in a file of its own."""
