@@ -1,37 +1,37 @@
-"""Recording alone: simulated cameras in processes of their own, recorded in shards of 16, no analysis.
+"""Recording alone: simulated cameras in processes of their own, recorded in shards of 16.
 
-The cameras send 1080p25 H.264 of 4 Mbit/s over RTSP. Only the recording processes are measured. What was lost
-is counted in the recorded files themselves, against the time they cover.
+Each shard is a whole `VideoRoom` as in the video process, with streams, recorder, archive, live views and
+states; only watching is left out (`safecity bench watch` measures that). The cameras send 1080p25 H.264 of
+4 Mbit/s over RTSP. Only the recording processes are measured. What was lost is counted in the recorded files
+themselves, against the time they cover.
+
+Beside it, in the same seconds, runs what the goal was measured with: one process that copies some of the same
+streams from PyAV's demuxer to its MP4 muxer and does nothing else, no hashes, no index, no live view.
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
-import os
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from safecity.bench.processes import Child, child
 from safecity.clock import SystemClock
-from safecity.errors import Unavailable
 
-WORDS = "recording: processor, memory and lost packets a camera, simulated cameras outside the figures"
+WORDS = "recording: processor, memory and lost packets a camera, beside a plain copy of the same streams"
 
 FPS: Final = 25
 CAMERAS_PER_SHARD: Final = 16
 CAMERAS_PER_SIMULATOR: Final = 32
 SETTLE_S: Final = 5.0
 """Between the first picture of the last camera and the measurement: bursts are over, files are open."""
-START_WITHIN_S: Final = 60.0
-STOP_WITHIN_S: Final = 30.0
 BURST_PICTURES: Final = 3 * FPS
 TICKS_PER_S: Final = 90_000
 TRUN_HEAD: Final = 16
@@ -45,65 +45,81 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--cameras", type=int, default=64, help="simulated cameras")
     parser.add_argument("--seconds", type=float, default=60.0, help="for how long it is measured")
+    parser.add_argument(
+        "--baseline-cameras", type=int, default=16, help="how many of them are also plainly copied; 0: none"
+    )
     parser.add_argument("--keep", type=Path, help="record into this folder and leave it there")
     parser.add_argument("--profile", type=Path, help="write a profile of the first shard (needs py-spy)")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--shard", help=argparse.SUPPRESS)
+    parser.add_argument("--copy", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--ports", help=argparse.SUPPRESS)
 
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
-    """Return cpu_percent_per_camera (of one core), mb_per_camera (PSS), lost_packets."""
+    """Return cpu_percent_per_camera (of one core), mb_per_camera (PSS), lost_packets, and the baseline's."""
+    ports = [int(port) for port in options.ports.split(",")] if options.ports else []
     if options.serve:
         asyncio.run(_serve(int(options.serve)))
-        return {}
-    if options.shard:
-        _record(options.shard, [int(port) for port in options.ports.split(",")], options.keep)
-        return {}
-    directory = options.keep or Path(tempfile.mkdtemp(prefix="safecity-record-"))
-    try:
-        return _measure(options, directory)
-    finally:
-        if options.keep is None:
-            shutil.rmtree(directory, ignore_errors=True)
+    elif options.shard:
+        asyncio.run(_record(options.shard, ports, options.keep))
+    elif options.copy:
+        _copy(options.copy, ports, options.keep)
+    else:
+        with tempfile.TemporaryDirectory(prefix="safecity-record-") as directory:
+            return _measure(options, options.keep or Path(directory) / "recordings", Path(directory))
+    return {}
 
 
-def _measure(options: argparse.Namespace, directory: Path) -> dict[str, float]:
+def _measure(options: argparse.Namespace, directory: Path, scratch: Path) -> dict[str, float]:
     with contextlib.ExitStack() as stack:
+
+        def begin(*arguments: str) -> Child:
+            return stack.enter_context(child("record", *arguments))
+
         simulators = [
-            stack.enter_context(_child("--serve", str(count)))
-            for count in _shares(options.cameras, CAMERAS_PER_SIMULATOR)
+            begin("--serve", str(count)) for count in _shares(options.cameras, CAMERAS_PER_SIMULATOR)
         ]
-        ports = [simulator.line() for simulator in simulators]
-        shards = []
-        for number, count in enumerate(_shares(options.cameras, CAMERAS_PER_SHARD)):
-            first = number * CAMERAS_PER_SHARD
-            arguments = ["--shard", f"{first}:{count}", "--ports", ",".join(ports)]
-            shards.append(stack.enter_context(_child(*arguments, "--keep", str(directory))))
-        for shard in shards:
-            shard.line()
+        ports = ",".join(simulator.line() for simulator in simulators)
+        shards = [
+            begin(
+                "--shard", f"{number * CAMERAS_PER_SHARD}:{count}", "--ports", ports, "--keep", str(directory)
+            )
+            for number, count in enumerate(_shares(options.cameras, CAMERAS_PER_SHARD))
+        ]
+        copied = min(options.baseline_cameras, options.cameras)
+        others = [begin("--copy", str(copied), "--ports", ports, "--keep", str(scratch))] if copied else []
+        for process in (*shards, *others):
+            process.line()
         time.sleep(SETTLE_S)
-        before_s, began_s = _cpu_s(shards), time.monotonic()
+        before, began_s = [process.cpu_s() for process in (*shards, *others)], time.monotonic()
         _watch(options, shards)
-        used_s, took_s = _cpu_s(shards) - before_s, time.monotonic() - began_s
+        used = [p.cpu_s() - was for p, was in zip((*shards, *others), before, strict=True)]
+        took_s = time.monotonic() - began_s
         memory_mb = sum(shard.pss_mb() for shard in shards)
         counters = [json.loads(shard.stop()) for shard in shards]
-    return {
+    percent = 100 * sum(used[: len(shards)]) / took_s / options.cameras
+    figures = {
         "cameras": options.cameras,
         "seconds": round(took_s, 1),
-        "cpu_percent_per_camera": round(100 * used_s / took_s / options.cameras, 3),
+        "cpu_percent_per_camera": round(percent, 3),
         "mb_per_camera": round(memory_mb / options.cameras, 2),
         **_summed(counters),
         **_verified(directory),
     }
+    if others:
+        baseline_percent = 100 * used[-1] / took_s / copied
+        figures["baseline_cpu_percent_per_camera"] = round(baseline_percent, 3)
+        figures["ratio"] = round(percent / baseline_percent, 2)
+    return figures
 
 
-def _watch(options: argparse.Namespace, shards: Sequence["_Child"]) -> None:
+def _watch(options: argparse.Namespace, shards: Sequence[Child]) -> None:
     """Let the measured time pass; profile the first shard when that is wanted."""
     if options.profile is None:
         time.sleep(options.seconds)
         return
-    command = ["py-spy", "record", "--threads", "--format", "raw", "--rate", "200"]
+    command = ["py-spy", "record", "--threads", "--gil", "--nonblocking", "--format", "raw", "--rate", "500"]
     rest = ["--duration", str(int(options.seconds)), "--output", str(options.profile)]
     subprocess.run([*command, *rest, "--pid", str(shards[0].pid)], check=True, capture_output=True)
 
@@ -111,61 +127,6 @@ def _watch(options: argparse.Namespace, shards: Sequence["_Child"]) -> None:
 def _shares(total: int, limit: int) -> list[int]:
     """Return how many of `total` each process gets, at most `limit`."""
     return [min(limit, total - begun) for begun in range(0, total, limit)]
-
-
-class _Child:
-    """A process of this benchmark: it says a line when it is ready, and one when it has ended."""
-
-    def __init__(self, arguments: Sequence[str]) -> None:
-        command = [sys.executable, "-m", "safecity.cli", "bench", "record", *arguments]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.pid = self._process.pid
-
-    def line(self) -> str:
-        """Return the next line it says. Raises Unavailable when it says none."""
-        timer = threading.Timer(START_WITHIN_S, self._process.kill)
-        timer.start()
-        text = self._process.stdout.readline().strip() if self._process.stdout else ""
-        timer.cancel()
-        if not text:
-            raise Unavailable("a process of the benchmark did not start; its words stand above")
-        return text
-
-    def stop(self) -> str:
-        """End the process and return its last words."""
-        self._process.send_signal(signal.SIGTERM)
-        output, _ = self._process.communicate(timeout=STOP_WITHIN_S)
-        return output.splitlines()[0]
-
-    def kill(self) -> None:
-        """End the process at once, if it still runs."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    def pss_mb(self) -> float:
-        """Return its proportional set size in 10^6 bytes: a page that n processes share counts 1/n."""
-        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text(encoding="ascii")
-        kib = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
-        return kib * 1024 / 1e6
-
-
-@contextlib.contextmanager
-def _child(*arguments: str) -> Iterator[_Child]:
-    child = _Child(arguments)
-    try:
-        yield child
-    finally:
-        child.kill()
-
-
-def _cpu_s(children: Sequence[_Child]) -> float:
-    """Return the processor seconds, in user and kernel, that these processes have used."""
-    total = 0.0
-    for child in children:
-        fields = Path(f"/proc/{child.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return total
 
 
 def _summed(counters: Sequence[Mapping[str, int]]) -> dict[str, float]:
@@ -189,7 +150,7 @@ def _verified(directory: Path) -> dict[str, float]:
                 known.add(entry.path)
                 pictures += len(durations)
                 missing += sum(max(round(ticks * FPS / TICKS_PER_S) - 1, 0) for ticks in durations)
-            elif isinstance(entry, GapEntry):
+            elif isinstance(entry, GapEntry) and known:
                 gaps_s += (entry.end - entry.start).total_seconds()
         files += len(known)
     return {
@@ -239,70 +200,91 @@ async def _serve(count: int) -> None:
     await server.stop()
 
 
-def _record(cameras: str, ports: Sequence[int], directory: Path) -> None:
+def _url(ports: Sequence[int], number: int, account: str = "") -> str:
+    simulator, path = divmod(number, CAMERAS_PER_SIMULATOR)
+    return f"rtsp://{account}127.0.0.1:{ports[simulator]}/cam/{path}"
+
+
+async def _record(cameras: str, ports: Sequence[int], directory: Path) -> None:
     """Record some cameras until SIGTERM: "FIRST:COUNT" of those that the simulators at `ports` are."""
-    from safecity.model.base import Place
-    from safecity.model.video import CameraSetup, RetentionPolicy
+    from safecity.config import VideoSection
     from safecity.video.allocator import give_back_early
-    from safecity.video.camera import CameraConfig
-    from safecity.video.recording.archive import Archive, Retention
-    from safecity.video.recording.recorder import Recorder
-    from safecity.video.stream.session import StreamSession
+    from safecity.video.room import VideoRoom
 
     give_back_early()
     first, count = (int(part) for part in cameras.split(":"))
-    clock = SystemClock()
-    entered: list[object] = []
-    archive = Archive(directory, Retention(min_free_bytes=0), clock, entered.append)
-    recorders, sessions = [], []
-    for number in range(first, first + count):
-        simulator, path = divmod(number, CAMERAS_PER_SIMULATOR)
-        setup = CameraSetup(
-            id=f"cam-{number:02d}",
-            name=f"Camera {number}",
-            place=Place(lon=0.0, lat=0.0),
-            url=f"rtsp://127.0.0.1:{ports[simulator]}/cam/{path}",
-        )
-        found = archive.add_camera(setup.id, RetentionPolicy())
-        recorder = Recorder(
-            setup.id,
-            archive.folder(setup.id),
-            archive,
-            clock,
-            link=found.link,
-            last_end=found.last_end,
-            outage=found.outage,
-        )
-        config = CameraConfig(setup=setup, user=USER, password=PASSWORD)
-        recorders.append(recorder)
-        sessions.append(StreamSession(config, recorder, _ignore, clock))
-    archive.start()
-    for session in sessions:
-        session.start()
-    while not all(recorder.is_recording for recorder in recorders):
-        time.sleep(0.05)
-    # The measured threads are the streams': the main one only waits.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    configs = [_config(ports, number) for number in range(first, first + count)]
+    settings = VideoSection(min_free_mb=0)
+    room = VideoRoom(configs, directory, _publish, SystemClock(), settings=settings, watching=False)
+    await room.start()
+    while not all(found.recording for found in room.figures()):  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
     print("recording", flush=True)
-    signal.sigwait({signal.SIGTERM})
-    for session in sessions:
-        session.stop()
-    for session in sessions:
-        session.join(5.0)
-    archive.stop(20.0)
-    counters = [recorder.counters for recorder in recorders]
-    print(
-        json.dumps(
-            {
-                "unusable_packets": sum(session.counters.unusable for session in sessions),
-                "unrecorded_packets": sum(found.lost_packets for found in counters),
-                "outages": sum(session.counters.outages for session in sessions),
-                "disk_errors": sum(found.disk_errors for found in counters),
-            }
-        ),
-        flush=True,
-    )
+    await stop.wait()
+    figures = room.figures()
+    await room.stop()
+    said = {
+        "unrecorded_packets": sum(found.lost_packets for found in figures),
+        "outages": sum(found.outages for found in figures),
+        "discontinuities": sum(found.discontinuities for found in figures),
+        "disk_errors": sum(found.disk_errors for found in figures),
+    }
+    print(json.dumps(said), flush=True)
 
 
-def _ignore(*_: object) -> None:
+async def _publish(told: object) -> None:
     """Take no notice of a camera's state."""
+
+
+def _config(ports: Sequence[int], number: int) -> Any:
+    from safecity.model.base import Place
+    from safecity.model.video import CameraSetup
+    from safecity.video.camera import CameraConfig
+
+    setup = CameraSetup(
+        id=f"cam-{number:02d}",
+        name=f"Camera {number}",
+        place=Place(lon=0.0, lat=0.0),
+        url=_url(ports, number),
+    )
+    return CameraConfig(setup=setup, user=USER, password=PASSWORD)
+
+
+def _copy(count: int, ports: Sequence[int], directory: Path) -> None:
+    """Copy the first `count` cameras into MP4 files as plainly as PyAV can, each in a thread of its own."""
+    from safecity.video.allocator import give_back_early
+
+    give_back_early()
+    threads = [
+        threading.Thread(
+            target=_copy_one,
+            args=(_url(ports, number, f"{USER}:{PASSWORD}@"), directory / f"{number}.mp4"),
+            daemon=True,
+        )
+        for number in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    print("copying", flush=True)
+    signal.sigwait({signal.SIGTERM})
+
+
+def _copy_one(url: str, path: Path) -> None:
+    import av
+
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+    with (
+        av.open(url, options={"rtsp_transport": "tcp"}, timeout=10.0) as source,
+        av.open(str(path), "w", options=options) as copy,
+    ):
+        stream = source.streams.video[0]
+        out = copy.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            # The first packets of a connection have no time yet.
+            if packet.size and packet.pts is not None:
+                packet.dts = packet.pts
+                packet.stream = out
+                copy.mux(packet)

@@ -55,12 +55,13 @@ class VideoRoom:
         *,
         settings: VideoSection | None = None,
         backoff: Backoff | None = None,
+        watching: bool = True,
     ) -> None:
         """Prepare; nothing runs before `start`.
 
         configs: the cameras to begin with; `apply` changes them. directory: where recordings go. publish:
-        takes an observation to the bus; it is tried again until it succeeds. Raises Configuration for more
-        than 16 cameras or an id that is given twice.
+        takes an observation to the bus; it is tried again until it succeeds. watching: false only records and
+        shows. Raises Configuration for more than 16 cameras or an id that is given twice.
         """
         _check(configs)
         self._settings = settings or VideoSection()
@@ -75,6 +76,7 @@ class VideoRoom:
         self._archive = Archive(directory, retention, clock, self._tell_entry)
         self._snapshots = Snapshots(directory)
         self._analysis = Analysis(lambda: make_detector(self._settings), self._on_event, clock)
+        self._watching = watching
         self._shared = Surroundings(
             analysis=self._analysis,
             clock=clock,
@@ -84,6 +86,7 @@ class VideoRoom:
             files_dir=Path(self._settings.files_dir) if self._settings.files_dir else None,
             timeout_s=self._settings.rtsp_timeout_s,
             backoff=backoff,
+            watching=watching,
         )
         self._units: dict[str, CameraUnit] = {}
         self._wanted: dict[str, CameraConfig] = {}
@@ -110,7 +113,8 @@ class VideoRoom:
             raise Configuration(f"recordings cannot be kept in {self._directory}: {reason}") from error
         self._archive.start()
         self._snapshots.start()
-        self._analysis.start()
+        if self._watching:
+            self._analysis.start()
         for unit in opened:
             self._admit(unit)
         self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._send())]
@@ -129,13 +133,13 @@ class VideoRoom:
     async def apply(
         self,
         configs: Sequence[CameraConfig],
-        holds: Sequence[Hold] = (),
+        holds: Sequence[Hold] | None = None,
         resting: Sequence[CameraSetup] = (),
     ) -> None:
         """Have exactly these cameras from now on; those whose decisions are the same notice nothing.
 
         A change of rules or masks interrupts nothing; one of address or account begins that stream anew.
-        holds: what must not be deleted. resting: switched-off cameras, whose recordings stay by their policy.
+        holds: what must not be deleted; None: that isn't known, and nothing is. resting: switched-off cameras, whose recordings stay by their policy.
         Raises Configuration for more cameras than one process takes; then nothing changes.
         """
         _check(configs)

@@ -57,6 +57,12 @@ class Child:
         fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def pss_mb(self) -> float:
+        """Return its proportional set size in 10^6 bytes: a page that n processes share counts 1/n."""
+        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text(encoding="ascii")
+        kib = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+        return kib * 1024 / 1e6
+
 
 @contextlib.contextmanager
 def child(bench: str, *arguments: str) -> Iterator[Child]:
