@@ -32,10 +32,16 @@ async def test_main_and_sub_stream_are_named() -> None:
     assert [(stream.width, stream.codec) for stream in told.streams] == [(1920, "h264"), (640, "h264")]
 
 
-async def test_an_address_that_holds_an_account_is_not_shown() -> None:
-    told = await _described(
-        _stream("main", f"rtsp://127.0.0.1/user=viewer&password={VIEWER.password}&channel=1", 1920)
-    )
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"user=viewer&password={VIEWER.password}&channel=1",
+        f"live?usr=viewer&psw={VIEWER.password}",
+        f"live/viewer/{VIEWER.password}/1",
+    ],
+)
+async def test_an_address_that_holds_an_account_is_not_shown(path: str) -> None:
+    told = await _described(_stream("main", f"rtsp://127.0.0.1/{path}", 1920))
     assert told.url == ""
     assert VIEWER.password not in repr(told)
 

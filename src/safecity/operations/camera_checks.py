@@ -3,13 +3,14 @@
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 import msgspec
 from msgspec.structs import replace
 
+from safecity.access.sealed import Account
 from safecity.errors import Invalid
-from safecity.model.video import CameraSetup
+from safecity.model.video import Calibration, CameraSetup
 from safecity.operations.command import checked_text
 
 RTSP_PORTS: Final = {"rtsp": 554, "rtsps": 322}
@@ -20,10 +21,23 @@ MAX_NAME: Final = 200
 MAX_SHAPES: Final = 100
 """Rules, and masks, of one camera."""
 
-_ACCOUNT_IN_QUERY: Final = re.compile(
-    r"(?<![a-z])(user(name)?|login|pass(word|wd)?|pwd|auth)=", re.IGNORECASE
+_HARMLESS: Final = re.compile(
+    r"audio|audiocodec|bitrate|camera|cam|ch|chan|channel|channelid|codec|color|compression|fps|"
+    r"framerate|h26x|id|index|inst|instance|line|media|mode|multicast|overlays|p|profile|profileid|"
+    r"proto|protocol|quality|resolution|rotation|sessiontimeout|size|stream|streamid|streamtype|"
+    r"subtype|substream|track|trackid|transport|transportmode|type|unicast|vcd|video|videobitrate|"
+    r"videocodec|videokeyframeinterval|videomaxbitrate|videoprofile",
+    re.IGNORECASE,
 )
-"""How cameras that take their account in the path or query spell it."""
+"""What may be asked for after '?' of an address: which channel, which stream, how it is coded.
+
+Names of accounts are as many as makers of cameras, so that a list of what is allowed is the only safe one.
+"""
+
+_ACCOUNT_IN_PATH: Final = re.compile(
+    r"(?<![a-z])(usr|user(name)?|login(use|pas)?|pass(word|wd)?|pwd|psw|auth)=", re.IGNORECASE
+)
+"""How cameras that take their account in the path spell it."""
 
 
 def checked_setup(setup: CameraSetup) -> CameraSetup:
@@ -45,7 +59,17 @@ def checked_setup(setup: CameraSetup) -> CameraSetup:
     for word, named in (("rules", setup.rules), ("masks", setup.masks)):
         if len(named) > MAX_SHAPES or any(len(n.name) > MAX_NAME or not n.name.isprintable() for n in named):
             raise Invalid(f"'{word}' holds at most {MAX_SHAPES}, with printable names up to {MAX_NAME} long")
+    if setup.calibration is not None:
+        _check_calibration(setup.calibration)
     return replace(setup, name=setup.name.strip())
+
+
+def _check_calibration(calibration: Calibration) -> None:
+    """Refuse points that no ground can be made of; raises Invalid with the reason."""
+    # Most processes that keep setups never need the numbers behind it.
+    from safecity.video.calibration import Ground
+
+    Ground(calibration)
 
 
 def check_address(field: str, address: str) -> None:
@@ -56,12 +80,45 @@ def check_address(field: str, address: str) -> None:
     if len(address) > MAX_ADDRESS or not address.isascii() or not address.isprintable() or " " in address:
         raise Invalid(f"'{field}' has at most {MAX_ADDRESS} printable ASCII characters and no space")
     if holds_account(address):
-        raise Invalid(f"'{field}' holds an account; take it out and give it as user and password")
+        raise Invalid(
+            f"'{field}' holds an account, or something that could be one; give it as user and password. "
+            "After '?' an address may say which stream is meant (channel=, subtype=, profile= and the like)"
+        )
 
 
 def holds_account(address: str) -> bool:
-    """Return whether path or query of an address look like an account."""
-    return _ACCOUNT_IN_QUERY.search(address) is not None
+    """Return whether an address holds an account, or something in its query or fragment that could be one.
+
+    An account that is plain words of the path (/live/NAME/PASSWORD/1) cannot be told from any other path.
+    """
+    plain = _decoded(address)
+    path, _, query = plain.partition("?")
+    names = (part.partition("=")[0] for part in re.split(r"[?&;]", query) if part)
+    return (
+        "#" in plain
+        or ("@" in path and not path.startswith("file:"))
+        or _ACCOUNT_IN_PATH.search(path) is not None
+        or not all(map(_HARMLESS.fullmatch, names))
+    )
+
+
+def tells_password(address: str, password: str) -> bool:
+    """Return whether an address tells this password, wherever in it."""
+    return bool(password) and password in _decoded(address)
+
+
+def check_not_told(setup: CameraSetup, account: Account) -> None:
+    """Refuse a setup with an address that tells the account's password; raises Invalid."""
+    if any(tells_password(told, account.password) for told in (setup.url, setup.sub_url, setup.onvif_url)):
+        raise Invalid("an address of this camera tells its password; take it out, the account is kept sealed")
+
+
+def _decoded(address: str) -> str:
+    """Return an address with all percent-encoding taken off, encodings of encodings too."""
+    # Each round that changes something makes it shorter or ends it.
+    while (plain := unquote_plus(address)) != address:
+        address = plain
+    return address
 
 
 def checked_device_address(address: str) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 from safecity.access.sealed import Account
 from safecity.clock import Clock
 from safecity.model.base import Noun
-from safecity.operations.camera_checks import holds_account
+from safecity.operations.camera_checks import holds_account, tells_password
 
 SEARCH_S: Final = 3.0
 """Devices answer WS-Discovery within half a second; slow ones and a repeat get the rest."""
@@ -64,12 +64,12 @@ async def described(onvif_url: str, account: Account, clock: Clock) -> Described
         manufacturer=told.manufacturer,
         model=told.model,
         firmware=told.firmware,
-        url=_shown(main.stream_url) if main else "",
-        sub_url=_shown(sub.stream_url) if sub else "",
+        url=_shown(main.stream_url, account) if main else "",
+        sub_url=_shown(sub.stream_url, account) if sub else "",
         streams=tuple(
             OfferedStream(
                 name=stream.name,
-                url=_shown(stream.stream_url),
+                url=_shown(stream.stream_url, account),
                 codec=stream.codec,
                 width=stream.width_px,
                 height=stream.height_px,
@@ -80,6 +80,6 @@ async def described(onvif_url: str, account: Account, clock: Clock) -> Described
     )
 
 
-def _shown(url: str) -> str:
+def _shown(url: str, account: Account) -> str:
     """Return an address that may be shown: some devices tell their own password in it."""
-    return "" if holds_account(url) else url
+    return "" if holds_account(url) or tells_password(url, account.password) else url
