@@ -1,6 +1,7 @@
 """Commands on cameras and holds: what they change, what they refuse, what they write down."""
 
 import asyncio
+import itertools
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -10,14 +11,15 @@ import pytest
 
 from operations.builders import CAMERA_KEY, MARKET, NOON, VIEWER, alarm, setup
 from safecity.access.sealed import Account, KeyRing
-from safecity.errors import Conflict, Invalid, NotFound
+from safecity.errors import Conflict, Forbidden, Invalid, NotFound
 from safecity.model.base import Place
 from safecity.model.journal import FEED, EntityKind, Entry, Feed
 from safecity.model.observation import Observation, ObservationKind
 from safecity.model.source import Camera, CameraState
-from safecity.model.video import CAMERAS_PER_SHARD, CameraSetup, Hold, Mask, RetentionPolicy
+from safecity.model.video import CAMERAS_PER_SHARD, Calibration, CameraSetup, Hold, Mask, RetentionPolicy
 from safecity.model.video_rule import ZoneIntrusion
 from safecity.operations import alarms, cameras, holds, registry
+from safecity.operations.camera_privacy import GRID, check_reveals
 from safecity.operations.camera_words import what_changed
 from safecity.operations.cameras import SetupAnswer
 from safecity.operations.command import Order
@@ -29,6 +31,7 @@ pytestmark = pytest.mark.engines
 
 ANNA = Order(actor="Anna")
 SEAL = CAMERA_KEY.public
+LINE = ((0.1, 0.5), (0.3, 0.5), (0.6, 0.5), (0.9, 0.5))
 LAWN = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))
 HOUR = NewHold(start=NOON, end=NOON + timedelta(hours=1), reason="break-in")
 
@@ -178,6 +181,20 @@ async def test_a_row_that_outlives_its_removal_is_found(database: Database) -> N
     [
         {"url": "rtsp://10.0.0.7/live?user=viewer&password=grey-cranes-7"},
         {"url": "rtsp://10.0.0.7/user=admin_password=grey-cranes-7_channel=1"},
+        {"url": "rtsp://10.0.0.7/live?loginuse=viewer&loginpas=grey-cranes-7"},
+        {"url": "rtsp://10.0.0.7/live?usr=viewer&psw=grey-cranes-7"},
+        {"url": "rtsp://10.0.0.7/live?%70assword=grey-cranes-7"},
+        {"url": "rtsp://10.0.0.7/live?%2570assword=grey-cranes-7"},
+        {"url": "rtsp://10.0.0.7/live%3Fkey=grey-cranes-7"},
+        {"url": "rtsp://10.0.0.7/live?channel=1;secret=grey-cranes-7"},
+        {"url": "rtsp://10.0.0.7/live?grey-cranes-7"},
+        {"url": "rtsp://10.0.0.7/live#grey-cranes-7"},
+        {"url": "rtsp://10.0.0.7/viewer:grey-cranes-7%40camera"},
+        {
+            "calibration": Calibration(
+                picture=LINE, ground=((13.0, 53.0), (13.1, 53.0), (13.1, 53.1), (13.0, 53.1))
+            )
+        },
         {"url": "rtsp://10.0.0.7/a\r\nDESCRIBE"},
         {"url": "rtsp://10.0.0.7/a b"},
         {"url": "rtsp://10.0.0.7/" + "a" * 500},
@@ -201,6 +218,32 @@ async def test_what_cannot_be_a_camera_is_refused_without_repeating_it(
         await cameras.add(database, ANNA, setup(**wrong), Account(), SEAL)
     assert "grey-cranes" not in str(refused.value)
     assert await _entries(database) == []
+
+
+@pytest.mark.parametrize("path", ["live/viewer/grey-cranes-7/ch1", "viewer/grey%2Dcranes%252D7"])
+async def test_an_address_that_tells_the_password_in_its_path_is_refused(
+    database: Database, path: str
+) -> None:
+    telling = setup(url=f"rtsp://10.0.0.7/{path}")
+    with pytest.raises(Invalid, match="tells its password"):
+        await cameras.add(database, ANNA, telling, VIEWER, SEAL)
+    await cameras.add(database, ANNA, telling, Account(), SEAL)
+    with pytest.raises(Invalid, match="tells its password"):
+        await cameras.set_account(database, ANNA, "gate", VIEWER, SEAL)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtsp://10.0.0.7:554/cam/realmonitor?channel=1&subtype=0&unicast=true&proto=Onvif",
+        "rtsp://10.0.0.7/Streaming/Channels/101?transportmode=unicast&profile=Profile_1",
+        "rtsp://10.0.0.7/axis-media/media.amp?videocodec=h264&resolution=1280x720&streamtype=unicast",
+        "rtsp://10.0.0.7/rtsp_tunnel?h26x=4&line=1&inst=1",
+        "file:///films/gate%20at%20night@5fps.mp4",
+    ],
+)
+async def test_addresses_that_say_which_stream_are_kept(database: Database, url: str) -> None:
+    await cameras.add(database, ANNA, setup(url=url), Account(), SEAL)
 
 
 async def test_ids_never_change_and_unknown_cameras_are_not_found(database: Database) -> None:
@@ -288,6 +331,69 @@ async def test_a_hold_that_cannot_be_is_refused(
     await cameras.add(database, ANNA, setup(), Account(), SEAL)
     with pytest.raises((Invalid, NotFound), match=says):
         await holds.hold(database, ANNA, camera_id, msgspec.structs.replace(HOUR, **wrong))
+
+
+def _box(name: str, left: float, right: float) -> Mask:
+    return Mask(name=name, polygon=((left, 0.2), (right, 0.2), (right, 0.7), (left, 0.7)))
+
+
+WINDOW = _box("window", 0.2, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("masks", "blur_persons", "shown"),
+    [
+        ((), True, "what mask 'window' covers"),
+        ((_box("window", 0.2, 0.598),), True, "what mask 'window' covers"),
+        ((_box("window", 0.21, 0.9),), True, "what mask 'window' covers"),
+        ((WINDOW,), False, "people"),
+        ((), False, "people, what mask 'window' covers"),
+        ((_box("renamed", 0.2, 0.6),), True, ""),
+        ((_box("larger", 0.1, 0.6), _box("another", 0.7, 0.9)), True, ""),
+        ((_box("left half", 0.2, 0.4), _box("right half", 0.4, 0.6)), True, ""),
+    ],
+)
+async def test_who_may_not_unmask_hides_more_and_never_less(
+    database: Database, masks: tuple[Mask, ...], blur_persons: bool, shown: str
+) -> None:
+    await cameras.add(database, ANNA, setup(masks=(WINDOW,)), Account(), SEAL)
+    after = setup(masks=masks, blur_persons=blur_persons)
+    if shown:
+        with pytest.raises(Forbidden, match="right to see pictures without masks") as refused:
+            await cameras.change_setup(database, ANNA, "gate", after)
+        assert f"({shown})" in str(refused.value)
+        assert (await cameras.listed(database)).setups[0].masks == (WINDOW,)
+        await cameras.change_setup(database, ANNA, "gate", after, may_reveal=True)
+    else:
+        await cameras.change_setup(database, ANNA, "gate", after)
+    kept = (await cameras.listed(database)).setups[0]
+    assert (kept.masks, kept.blur_persons) == (masks, blur_persons)
+
+
+def test_a_mask_cannot_creep_away_in_small_steps() -> None:
+    steps = [setup(masks=(_box("window", 0.2, 0.6 - step / 10_000),)) for step in range(40)]
+    refused = []
+    for before, after in itertools.pairwise(steps):
+        try:
+            check_reveals(before, after, may_reveal=False)
+        except Forbidden:
+            refused.append(after.masks[0].polygon[1][0])
+    assert refused[0] > 0.6 - 2 / GRID
+
+
+async def test_a_camera_is_not_added_anew_to_show_what_was_hidden(database: Database) -> None:
+    with pytest.raises(Forbidden, match="people"):
+        await cameras.add(database, ANNA, setup(blur_persons=False), Account(), SEAL)
+    await cameras.add(database, ANNA, setup(masks=(WINDOW,)), Account(), SEAL)
+    await database.pool.execute(
+        "INSERT INTO recording (camera_id, path, number, start_time, end_time, size_bytes, codec, recovered, "
+        "chain_before, chain_after) VALUES ('gate', 'a.mp4', 1, now(), now(), 1, 'h264', false, $1, $1)",
+        bytes(32),
+    )
+    await cameras.remove(database, ANNA, "gate")
+    with pytest.raises(Forbidden, match="earlier camera"):
+        await cameras.add(database, ANNA, setup(), Account(), SEAL)
+    await cameras.add(database, ANNA, setup(), Account(), SEAL, may_reveal=True)
 
 
 def test_every_field_of_a_setup_has_words() -> None:

@@ -225,6 +225,16 @@ def test_a_detector_that_comes_late_ends_the_coarse_time():
     assert veils.of("cam").coarse == NO_SETUP
 
 
+def test_the_picture_to_draw_on_hides_people_whatever_the_setup_says():
+    veils = Veils(OneFinder(Found, ManualClock(datetime(2026, 1, 1, tzinfo=UTC))))
+    veils.know("cam", setup(blur_persons=False))
+    assert not veils.of("cam").searches
+    strict = veils.of("cam", strict=True)
+    assert strict.searches
+    assert veils.of("cam", strict=True) is strict
+    assert not veils.of("cam").searches
+
+
 class Shard:
     """A recording process on the bus: plays the film for ever at its own pace, under both names."""
 

@@ -101,6 +101,32 @@ async def test_holds_are_of_the_duty_officer(house: House, admin: httpx.AsyncCli
     assert (await _say(officer, "PUT", "/api/cameras/gate/setup", {"setup": BODY})).status_code == 403
 
 
+async def test_an_administrator_alone_shows_nothing_that_is_hidden(
+    house: House, admin: httpx.AsyncClient
+) -> None:
+    window = {"name": "window", "polygon": [[0, 0], [0.5, 0], [0.5, 0.5]]}
+    body = {"setup": {**BODY, "masks": [window]}}
+    assert (
+        await _say(admin, "POST", "/api/cameras", {"setup": {**BODY, "blur_persons": False}})
+    ).status_code == 403
+    seq = (await _say(admin, "POST", "/api/cameras", body)).json()["seq"]
+    path = "/api/cameras/gate/setup"
+    for shown in ({**BODY}, {**BODY, "masks": [window], "blur_persons": False}):
+        answer = await _say(admin, "PUT", path, {"setup": shown, "seq": seq})
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert "would show what is hidden now" in answer.json()["message"]
+    async with house.deps.db.reading() as tx:
+        refused = [e for e in await journal.page(tx, 0, 100) if e.action == "access.refused"]
+    assert [(entry.object_id, "hidden now" in entry.text) for entry in refused] == [("gate", True)]
+    both = await house.person(Role.ADMINISTRATOR, Role.DUTY_OFFICER, name="Zafar")
+    answer = await _say(both, "PUT", path, {"setup": {**BODY, "blur_persons": False}, "seq": seq})
+    assert answer.status_code == 200
+    async with house.deps.db.reading() as tx:
+        told = (await journal.page(tx, 0, 100))[-1].text
+    assert "mask 'window' removed" in told
+    assert "people are shown as they are" in told
+
+
 async def test_setups_are_not_shown_to_those_who_only_see_cameras(
     house: House, admin: httpx.AsyncClient
 ) -> None:

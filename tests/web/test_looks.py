@@ -39,6 +39,7 @@ class Pictures:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.asked: list[str] = []
+        self.strict: list[bool] = []
         self.number = 7
         self.coarse = ""
         self.lost = False
@@ -72,7 +73,9 @@ class Pictures:
         return start
 
     async def _still(self, data: bytes) -> bytes:
-        masked = msgspec.msgpack.decode(data)["masked"]
+        question = msgspec.msgpack.decode(data)
+        self.strict.append(question["strict"])
+        masked = question["masked"]
         jpeg = b"\xff\xd8masked\xff\xd9" if masked else b"\xff\xd8clear\xff\xd9"
         return msgspec.msgpack.encode({"jpeg": jpeg})
 
@@ -296,12 +299,13 @@ async def test_setup_still_is_masked_and_needs_a_purpose_only(house: House, scen
     path = "/api/cameras/camera-1/setup-still"
     answer = await administrator.get(f"{path}?purpose=a+new+mask&unmasked=1")
     assert (answer.status_code, answer.content) == (200, b"\xff\xd8masked\xff\xd9")
+    assert scene.strict == [True]
     assert answer.headers["cache-control"] == "no-store"
     assert await _looks(house) == [("video.setup", "camera-1", "a new mask")]
     assert (await administrator.get(path)).status_code == 403
     assert (await administrator.get(f"{path}?purpose=")).status_code == 403
     assert (await administrator.get("/api/cameras/camera-9/setup-still?purpose=x")).status_code == 404
-    dispatcher = await house.person(Role.DISPATCHER)
+    dispatcher = await house.person(Role.DISPATCHER, name="Dilnoza")
     assert (await dispatcher.get(f"{path}?purpose=curious")).status_code == 403
 
 

@@ -77,7 +77,9 @@ async def add_camera(given: argparse.Namespace) -> None:
     bare = CameraSetup(id=given.id, name=given.name, place=place, url=given.url)
     setup, account = _changed(bare, given), _account_of(given)
     async with database_of(given) as database:
-        await cameras.add(database, operator(), setup, account, folder_of(given).camera_keys.public)
+        keys = folder_of(given).camera_keys.public
+        # Who has the installation's files has its recordings: the command line acts as their owner.
+        await cameras.add(database, operator(), setup, account, keys, may_reveal=True)
     say(f"{setup.name} added; 'safecity camera list' tells how it is")
 
 
@@ -87,7 +89,8 @@ async def change_camera(given: argparse.Namespace) -> None:
 
     async with database_of(given) as database:
         before, seq, _ = await _setup(database, given.id)
-        await cameras.change_setup(database, operator(), given.id, _changed(before, given), seq)
+        after = _changed(before, given)
+        await cameras.change_setup(database, operator(), given.id, after, seq, may_reveal=True)
         after, new_seq, _ = await _setup(database, given.id)
     say(f"{after.name} changed" if new_seq != seq else f"{after.name} is like that already")
 

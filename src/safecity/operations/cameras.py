@@ -15,7 +15,8 @@ from safecity.errors import Conflict, Invalid
 from safecity.model.base import Noun
 from safecity.model.source import Camera, CameraState
 from safecity.model.video import CAMERAS_PER_SHARD, CameraSetup
-from safecity.operations.camera_checks import checked_setup
+from safecity.operations.camera_checks import check_not_told, checked_setup
+from safecity.operations.camera_privacy import check_new, check_reveals
 from safecity.operations.camera_words import what_changed
 from safecity.operations.command import Order, execute
 from safecity.store.database import Database
@@ -53,20 +54,29 @@ class SetupList(Noun, frozen=True):
 
 
 async def add(
-    database: Database, order: Order, setup: CameraSetup, account: Account, sealer: Sealer
+    database: Database,
+    order: Order,
+    setup: CameraSetup,
+    account: Account,
+    sealer: Sealer,
+    *,
+    may_reveal: bool = False,
 ) -> bytes:
     """Add a camera; it gets the first video process that has room.
 
-    Raises Conflict when its id is taken, Invalid for an address that cannot be kept or a simulated camera.
+    may_reveal: whether who orders it may see pictures without masks. Raises Conflict when its id is taken,
+    Invalid for an address that cannot be kept or a simulated camera, Forbidden as `check_new`.
     """
     if setup.simulated:
         raise Invalid("only the simulated city has simulated cameras; leave 'simulated' out")
     setup = checked_setup(setup)
+    check_not_told(setup, account)
 
     async def body(tx: Transaction) -> SetupAnswer:
         await _lock(tx)
         if await tx.find(CameraSetup, setup.id, lock=True) is not None:
             raise Conflict(f"there is a camera with the id '{setup.id}' already; choose another")
+        await check_new(tx, setup, may_reveal=may_reveal)
         after = replace(setup, shard=await _free_shard(tx))
         camera = _followed(after, await tx.find(Camera, setup.id, lock=True), tx.now)
         tx.put(after)
@@ -80,11 +90,18 @@ async def add(
 
 
 async def change_setup(
-    database: Database, order: Order, camera_id: str, setup: CameraSetup, seq: int | None = None
+    database: Database,
+    order: Order,
+    camera_id: str,
+    setup: CameraSetup,
+    seq: int | None = None,
+    *,
+    may_reveal: bool = False,
 ) -> bytes:
     """Replace a camera's setup. Its id, its video process and whether it is simulated stay.
 
-    seq: the version that was edited. Raises Conflict when there is a newer one, NotFound without a camera.
+    seq: the version that was edited. may_reveal: whether who orders it may see pictures without masks. Raises
+    Conflict when there is a newer version, NotFound without a camera, Forbidden as `check_reveals`.
     """
     if setup.id != camera_id:
         raise Invalid(f"the setup names camera '{setup.id}', the address '{camera_id}'; ids never change")
@@ -99,6 +116,7 @@ async def change_setup(
                 f"somebody else changed the setup of {before.name} meanwhile; load it and try again"
             )
         after = replace(setup, shard=before.shard, simulated=before.simulated)
+        check_reveals(before, after, may_reveal=may_reveal)
         words, has_account = what_changed(before, after), await _has_account(tx, camera_id)
         if not words:
             return SetupAnswer(seq=version, setup=before, camera=known, has_account=has_account)
@@ -121,6 +139,7 @@ async def set_account(
         await _lock(tx)
         setup = await tx.get(CameraSetup, camera_id, lock=True)
         what = "set" if account else "taken away"
+        check_not_told(setup, account)
         seq = await _journal(tx, order, camera_id, "camera.account", f"account of {setup.name} {what}")
         await _keep_account(tx, camera_id, account, sealer, seq)
         version, camera = await _version(tx, camera_id), await tx.get(Camera, camera_id)

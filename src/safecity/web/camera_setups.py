@@ -11,11 +11,11 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter, SkipValidation
 
 from safecity.access.limiter import RateLimiter
-from safecity.access.policy import Action
+from safecity.access.policy import Action, Object, may
 from safecity.access.sealed import Account, Sealer
 from safecity.bus.subjects import live_start
 from safecity.clock import Clock
-from safecity.errors import NotFound, TooMany, Unavailable
+from safecity.errors import Forbidden, NotFound, TooMany, Unavailable
 from safecity.model.base import Noun
 from safecity.model.video import CameraSetup, StreamRole, Transport
 from safecity.operations import cameras, holds
@@ -28,8 +28,8 @@ from safecity.video.calibration import density as density_of
 from safecity.video.stream.probe import ProbeRequest, ProbeResult, probe
 from safecity.web.answers import documented, json_answer, kind_of
 from safecity.web.deps import WebDeps
-from safecity.web.gate import needs
-from safecity.web.provide import Deps, PathId, TheOrder
+from safecity.web.gate import SOME_GROUND, Gate, Identity, needs
+from safecity.web.provide import Deps, PathId, TheOrder, Who
 
 TRIES: Final = 20
 TRIES_WITHIN_S: Final = 300.0
@@ -150,6 +150,7 @@ class Trials:
             yield
 
 
+TheGate = NamedDependency[SkipValidation[Gate]]
 TheTrials = NamedDependency[SkipValidation[Trials]]
 Width = Annotated[int | None, QueryParameter(name="width_px", ge=1, le=MAX_PX, description="Picture width.")]
 Height = Annotated[
@@ -169,10 +170,14 @@ async def setups(deps: Deps) -> SetupList:
     status_code=200,
     responses=documented(SetupAnswer, _SETUP),
 )
-async def add(data: JSONBody[NewCamera], deps: Deps, order: TheOrder) -> Response[bytes]:
-    """Add a camera; it is connected within seconds."""
-    account = Account(user=data.user, password=data.password)
-    return json_answer(await cameras.add(deps.db, order, data.setup, account, _sealer(deps)))
+async def add(
+    data: JSONBody[NewCamera], deps: Deps, order: TheOrder, who: Who, gate: TheGate
+) -> Response[bytes]:
+    """Add a camera; it is connected within seconds. Showing people as they are needs the right to unmask."""
+    account, sealer = Account(user=data.user, password=data.password), _sealer(deps)
+    async with _revealing(gate, who, data.setup.id) as may_reveal:
+        made = await cameras.add(deps.db, order, data.setup, account, sealer, may_reveal=may_reveal)
+    return json_answer(made)
 
 
 @put(
@@ -180,9 +185,17 @@ async def add(data: JSONBody[NewCamera], deps: Deps, order: TheOrder) -> Respons
     opt=needs(Action.CONFIGURE_CAMERA, "camera", "camera_id"),
     responses=documented(SetupAnswer, _SETUP),
 )
-async def change(camera_id: PathId, data: JSONBody[NewSetup], deps: Deps, order: TheOrder) -> Response[bytes]:
-    """Replace a camera's setup: streams, place, rules, masks, calibration, retention."""
-    return json_answer(await cameras.change_setup(deps.db, order, camera_id, data.setup, data.seq))
+async def change(
+    camera_id: PathId, data: JSONBody[NewSetup], deps: Deps, order: TheOrder, who: Who, gate: TheGate
+) -> Response[bytes]:
+    """Replace a camera's setup: streams, place, rules, masks, calibration, retention.
+
+    What shows more than before (a mask smaller or gone, people as they are) needs the right to unmask too.
+    """
+    setup, seq = data.setup, data.seq
+    async with _revealing(gate, who, camera_id) as may_reveal:
+        made = await cameras.change_setup(deps.db, order, camera_id, setup, seq, may_reveal=may_reveal)
+    return json_answer(made)
 
 
 @put(
@@ -283,6 +296,17 @@ async def _note_trial(deps: WebDeps, actor: str, text: str) -> None:
             object_id="address",
             text=text,
         )
+
+
+@asynccontextmanager
+async def _revealing(gate: Gate, who: Identity, camera_id: str) -> AsyncIterator[bool]:
+    """Give whether somebody may unmask; a command that is refused for want of it is written down."""
+    camera = Object(kind="camera", id=camera_id)
+    try:
+        yield may(who.actor, Action.UNMASK, camera, SOME_GROUND)
+    except Forbidden as error:
+        await gate.note_refusal(who.actor, Action.UNMASK, camera, str(error))
+        raise
 
 
 def _sealer(deps: WebDeps) -> Sealer:

@@ -147,13 +147,16 @@ async def still(
 async def setup_still(
     camera_id: PathId, purpose: PurposeText, deps: Deps, who: Who, gate: TheGate
 ) -> Response[bytes]:
-    """Return the newest still picture (JPEG) to draw rules and masks on: always masked, for no incident."""
+    """Return the newest still picture (JPEG) to draw rules and masks on, for no incident.
+
+    It is always masked, and people are hidden in it whatever the setup says.
+    """
     look = await asked_look(deps, gate, who, Action.LOOK_SETUP, camera_id, Purpose(text=purpose))
-    return await _still(deps, who, look)
+    return await _still(deps, who, look, strict=True)
 
 
-async def _still(deps: WebDeps, who: Identity, look: Look) -> Response[bytes]:
-    question = msgspec.msgpack.encode({"masked": not look.unmasked})
+async def _still(deps: WebDeps, who: Identity, look: Look, *, strict: bool = False) -> Response[bytes]:
+    question = msgspec.msgpack.encode({"masked": not look.unmasked, "strict": strict})
     data = await deps.bus.request(still_subject(look.camera_id), question, STILL_WITHIN_S)
     answer = msgspec.msgpack.decode(data, type=StillAnswer)
     if answer.code:

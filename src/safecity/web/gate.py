@@ -123,8 +123,12 @@ class Gate:
         try:
             authorize(actor, action, object_, purpose)
         except Forbidden as error:
-            await self._refusals.note(actor, action, object_, str(error))
+            await self.note_refusal(actor, action, object_, str(error))
             raise
+
+    async def note_refusal(self, actor: Actor, action: Action, object_: Object, why: str) -> None:
+        """Write down that `action` was refused for a reason that only its handler could see."""
+        await self._refusals.note(actor, action, object_, why)
 
     async def identify(self, connection: Connection) -> Identity:
         """Return who asks; raises Unauthenticated when nobody known does."""

@@ -109,8 +109,11 @@ class Desk:
             self._shows[camera_id] = pair
         return await pair[0].start()
 
-    async def still(self, camera_id: str, *, masked: bool) -> Picture:
-        """Return a camera's newest picture. Raises Unavailable while there is none, TooMany."""
+    async def still(self, camera_id: str, *, masked: bool, strict: bool = False) -> Picture:
+        """Return a camera's newest picture. Raises Unavailable while there is none, TooMany.
+
+        strict: people are hidden whatever the camera's setup says.
+        """
         stream = StreamRole.SUB if masked else StreamRole.MAIN
         source = await ask(self._bus, camera_id, stream, PEEK)
         now = self._clock.now()
@@ -118,7 +121,7 @@ class Desk:
             await self._setups.refresh(camera_id)
 
         def make() -> Picture:
-            veil = self._veils.of(camera_id) if masked else None
+            veil = self._veils.of(camera_id, strict=strict) if masked else None
             return newest(source.init, source.fragments, now, veil)
 
         return await self._make(make)

@@ -32,9 +32,10 @@ QUEUE: Final = "viewing"
 
 
 class StillQuestion(Noun, frozen=True):
-    """Asks for a still."""
+    """Asks for a still. strict: people are hidden whatever the setup says."""
 
     masked: bool = True
+    strict: bool = False
 
 
 class PlaybackOp(StrEnum):
@@ -152,7 +153,7 @@ class ViewingService:
 
     async def _on_still(self, camera_id: str, data: bytes) -> Any:
         question = msgspec.msgpack.decode(data, type=StillQuestion) if data else StillQuestion()
-        return await (await self._open()).still(camera_id, masked=question.masked)
+        return await (await self._open()).still(camera_id, masked=question.masked, strict=question.strict)
 
     async def _on_playback(self, camera_id: str, data: bytes) -> Any:
         question = msgspec.msgpack.decode(data, type=PlaybackQuestion)

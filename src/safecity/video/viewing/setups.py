@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Callable
+from typing import Final
 
+import msgspec
 import structlog
 
 from safecity.clock import Clock
@@ -13,7 +15,7 @@ from safecity.video.viewing.veil import Finder, Veil
 
 log = structlog.get_logger()
 
-RETRY_S = 30.0
+RETRY_S: Final = 30.0
 """How long a detector that could not be loaded is left alone; all is coarse meanwhile."""
 
 
@@ -50,7 +52,7 @@ class Veils:
         """Know no camera yet: each is coarse until its setup is."""
         self._finder = finder
         self._setups: dict[str, CameraSetup] = {}
-        self._veils: dict[str, tuple[CameraSetup | None, Veil]] = {}
+        self._veils: dict[tuple[str, bool], tuple[CameraSetup | None, Veil]] = {}
 
     def know(self, camera_id: str, setup: CameraSetup | None) -> None:
         """Hide on a camera what `setup` wants from now on; None when there is no such camera any more."""
@@ -59,15 +61,20 @@ class Veils:
         else:
             self._setups[camera_id] = setup
 
-    def of(self, camera_id: str) -> Veil:
-        """Return what is hidden on a camera now, the same while nothing changes; may load the detector."""
+    def of(self, camera_id: str, *, strict: bool = False) -> Veil:
+        """Return what is hidden on a camera now, the same while nothing changes; may load the detector.
+
+        strict: people are hidden too where the setup shows them as they are.
+        """
         setup = self._setups.get(camera_id)
+        if setup is not None and strict:
+            setup = msgspec.structs.replace(setup, blur_persons=True)
         finder = self._finder.get() if setup is not None and setup.blur_persons else None
-        known = self._veils.get(camera_id)
+        known = self._veils.get((camera_id, strict))
         if known is not None and _same(known[0], setup) and not known[1].waits_for(finder):
             return known[1]
         veil = Veil(setup, finder)
-        self._veils[camera_id] = (setup, veil)
+        self._veils[camera_id, strict] = (setup, veil)
         return veil
 
 
