@@ -53,7 +53,7 @@ def removed_camera(directory: Path) -> IndexWriter:
 
 def test_what_a_removed_camera_left_goes_by_its_age_and_stays_when_held(tmp_path: Path) -> None:
     writer = removed_camera(tmp_path)
-    shelf = Shelf(tmp_path, tidy_period_s=1.0)
+    shelf = Shelf(tmp_path, knows_holds=False, tidy_period_s=1.0)
     shelf.archive.start()
     shelf.clock.advance(2.0)
     shelf.archive.make_room()  # nothing may go before it is known what is held
@@ -79,6 +79,17 @@ def test_for_space_it_goes_first_when_it_is_the_oldest(tmp_path: Path) -> None:
     free[0] = 1000
     assert shelf.archive.stop(10)
     assert shelf.deleted()[:3] == paths(gone)[:3]
+
+
+def test_a_policy_is_noted_by_the_archive_and_never_by_who_asks(tmp_path: Path) -> None:
+    writer = removed_camera(tmp_path)
+    before = read_policy(writer.folder)
+    shelf = Shelf(tmp_path)
+    shelf.archive.set_policy(CAMERA, RetentionPolicy(max_age_days=9.0))
+    assert read_policy(writer.folder) == before, "the disk isn't touched where it was asked"
+    shelf.archive.start()
+    wait_for(lambda: read_policy(writer.folder).max_age_days == 9.0, "the archive to note it")
+    assert shelf.archive.stop(10)
 
 
 def test_a_camera_moves_to_another_process(tmp_path: Path) -> None:

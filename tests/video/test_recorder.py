@@ -35,6 +35,7 @@ class Bench:
         self.clock = ManualClock(START)
         archive_options = {k: options.pop(k) for k in ("free_bytes",) if k in options}
         self.archive = Archive(directory, retention, self.clock, self.told.append, **archive_options)
+        self.archive.set_holds(())
         found = self.archive.open_camera("cam")
         self.archive.start()
         self.folder = self.archive.folder("cam")
@@ -281,6 +282,7 @@ def test_on_a_real_full_disk_recording_goes_on_over_the_oldest(small_disk, film)
     torn = max(bench.folder.glob("*/*.mp4"))
     torn.rename(torn.with_name("235900.000Z.mp4"))
     again = Archive(small_disk, EVERYTHING, bench.clock, bench.told.append)
+    again.set_holds(())
     found = again.open_camera("cam")
     assert found.repaired == 1
 

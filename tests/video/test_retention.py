@@ -42,10 +42,14 @@ def hold(start_min: float, end_min: float, camera_id: str = CAMERA, **more: obje
 class Shelf:
     """An archive at work on recordings that are there already."""
 
-    def __init__(self, directory: Path, retention: Retention = NEVER, **options: object) -> None:
+    def __init__(
+        self, directory: Path, retention: Retention = NEVER, *, knows_holds: bool = True, **options: object
+    ) -> None:
         self.told: list[Entry] = []
         self.clock = ManualClock(NOW)
         self.archive = Archive(directory, retention, self.clock, self.told.append, **options)
+        if knows_holds:
+            self.archive.set_holds(())
 
     def deleted(self, reason: DeletionReason | None = None) -> list[str]:
         return [
@@ -138,6 +142,47 @@ def test_for_space_the_oldest_of_all_cameras_goes_first(tmp_path: Path, two_came
     assert shelf.archive.counters.deleted_for_space >= 5
 
 
+def test_as_long_as_nobody_says_what_is_held_nothing_goes(tmp_path: Path, two_cameras) -> None:
+    shelf = Shelf(
+        tmp_path,
+        Retention(max_age_s=60.0, min_free_bytes=100),
+        free_bytes=lambda _: 0,
+        knows_holds=False,
+        tidy_period_s=0.0,
+    )
+    shelf.archive.add_camera(CAMERA, RetentionPolicy(max_gb=1e-9))
+    shelf.archive.start()
+    wait_for(lambda: shelf.archive.is_exhausted, "the archive to know that it may delete nothing")
+    shelf.archive.set_holds([])
+    wait_for(lambda: len(shelf.deleted()) == 10, "all to go once it is known that nothing is held")
+    shelf.archive.set_holds(None)
+    second = IndexWriter(tmp_path / "cam-3", "cam-3")
+    second.record(2)
+    shelf.archive.add_camera("cam-3", RetentionPolicy())
+    shelf.archive.make_room()
+    assert shelf.archive.stop(10)
+    assert len(shelf.deleted()) == 10
+
+
+def test_a_hold_that_comes_in_the_middle_of_a_sweep_counts(tmp_path: Path, two_cameras) -> None:
+    shelf = Shelf(tmp_path, Retention(max_age_s=60.0, min_free_bytes=0))
+    told = shelf.told.append
+
+    class Listener(list):
+        def append(self, entry: Entry) -> None:
+            told(entry)
+            shelf.archive.set_holds([hold(0, 9), hold(0, 9, "cam-2")])
+
+    archive = Archive(tmp_path, Retention(max_age_s=60.0, min_free_bytes=0), shelf.clock, Listener().append)
+    archive.set_holds(())
+    archive.add_camera(CAMERA, RetentionPolicy())
+    shelf.archive = archive
+    archive.start()
+    wait_for(shelf.deleted, "the first to go")
+    assert archive.stop(10)
+    assert len(shelf.deleted()) == 1
+
+
 def test_recording_stops_and_says_so_when_all_that_is_left_is_held(tmp_path: Path, film) -> None:
     info, packets = film
     free = [0]
@@ -183,10 +228,10 @@ def test_snapshots_go_with_their_age_and_stay_when_held(tmp_path: Path) -> None:
 
     old, held, young, ancient = picture(1), picture(5), picture(30), picture(-3000)
     kept = Holds([hold(4, 6)])
-    assert delete_snapshots(tmp_path, START + timedelta(minutes=20), kept) == 2
+    assert delete_snapshots(tmp_path, START + timedelta(minutes=20), lambda: kept) == 2
     assert [p.exists() for p in (old, held, young, ancient)] == [False, True, True, False]
     assert not ancient.parent.exists()
-    assert delete_snapshots(tmp_path, START + timedelta(minutes=20), Holds()) == 1
+    assert delete_snapshots(tmp_path, START + timedelta(minutes=20), Holds) == 1
 
 
 def test_the_archive_tidies_each_camera_in_its_turn(tmp_path: Path, two_cameras) -> None:

@@ -140,7 +140,7 @@ async def test_holds_reach_the_archive_before_anything_may_go(street: CameraStre
     )
     async with running(tmp_path, Told()) as room:
         await room.apply([street.config(0)], [hold])
-        assert room._archive._holds["cam-0"].cover(now.timestamp(), now.timestamp())
+        assert room._archive.held("cam-0").cover(now.timestamp(), now.timestamp())
 
 
 async def test_a_sub_stream_is_watched_and_the_main_stream_recorded(open_street, tmp_path):

@@ -192,7 +192,24 @@ async def test_a_broken_cache_is_no_cache(post: Post, content: bytes) -> None:
     post.cache.parent.mkdir(exist_ok=True)
     post.cache.write_bytes(content)
     post.url = "postgresql://nobody@127.0.0.1:1/none"
-    assert await post.listen().until(lambda a: True) == Assignment()
+    told = await post.listen().until(lambda a: True)
+    assert told == Assignment()
+    assert told.holds is None, "what is held is not known"
+
+
+async def test_a_hold_that_cannot_be_read_still_holds(
+    database: Database, post: Post, clock: ManualClock
+) -> None:
+    await cameras.add(database, ANNA, _setup(), Account(), post.keys)
+    wanted = NewHold(start=clock.now() - timedelta(hours=1), end=clock.now(), reason="break-in")
+    await holds.hold(database, Order(actor="Anna", key="h"), "cam-1", wanted)
+    await database.pool.execute("UPDATE hold SET doc = doc - 'reason' - 'by' - 'at'")
+    told = await post.listen().until(lambda a: bool(a.cameras))
+    (held,) = told.holds or ()
+    assert (held.camera_id, held.start, held.end) == ("cam-1", wanted.start, wanted.end)
+    post.url = "postgresql://nobody@127.0.0.1:1/none"
+    again = await post.listen().until(lambda a: True)
+    assert again.holds == (held,), "the cache holds it too"
 
 
 async def test_rotating_the_key_changes_nothing_for_the_shard(database: Database, post: Post) -> None:

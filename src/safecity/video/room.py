@@ -84,6 +84,7 @@ class VideoRoom:
             on_state=lambda camera_id: self._in_loop(self._report, camera_id),
             admission=Admission(clock),
             files_dir=Path(self._settings.files_dir) if self._settings.files_dir else None,
+            sound_allowed=self._settings.audio_allowed,
             timeout_s=self._settings.rtsp_timeout_s,
             backoff=backoff,
             watching=watching,
@@ -139,7 +140,8 @@ class VideoRoom:
         """Have exactly these cameras from now on; those whose decisions are the same notice nothing.
 
         A change of rules or masks interrupts nothing; one of address or account begins that stream anew.
-        holds: what must not be deleted; None: that isn't known, and nothing is. resting: switched-off cameras, whose recordings stay by their policy.
+        holds: what must not be deleted; None: that isn't known, and nothing is. resting: cameras that are
+        switched off, whose recordings stay by their policy.
         Raises Configuration for more cameras than one process takes; then nothing changes.
         """
         _check(configs)

@@ -39,6 +39,8 @@ _REVISION: Final = (
 )
 """Changes with each command on a camera or hold: it gives its row a new, higher seq, or takes a row away."""
 
+_HOLDS: Final = "SELECT id, doc, camera_id, start_at, end_at FROM hold WHERE released_at IS NULL ORDER BY id"
+
 Revision = tuple[int, ...]
 T = TypeVar("T")
 
@@ -48,20 +50,24 @@ class Assignment(Noun, frozen=True):
 
     cameras: those that are switched on, with their accounts. resting: setups of those that are not; their
     recordings stay under their retention. holds: all that stand, of any camera, so that what one that was
-    removed has recorded is kept too. shards: all that have cameras, of the whole installation.
+    removed has recorded is kept too; None when that isn't known: then nothing may be deleted. shards: all
+    that have cameras, of the whole installation.
     """
 
     cameras: tuple[CameraConfig, ...] = ()
-    holds: tuple[Hold, ...] = ()
+    holds: tuple[Hold, ...] | None = None
     resting: tuple[CameraSetup, ...] = ()
     shards: tuple[int, ...] = ()
 
 
 class Told(Noun, frozen=True):
-    """What the database says, with accounts as they are kept: sealed, by camera id. The cache file's form."""
+    """What the database says, with accounts as they are kept: sealed, by camera id. The cache file's form.
+
+    holds: None when nothing has said what is held.
+    """
 
     setups: tuple[CameraSetup, ...] = ()
-    holds: tuple[Hold, ...] = ()
+    holds: tuple[Hold, ...] | None = None
     shards: tuple[int, ...] = ()
     sealed: dict[str, bytes] = msgspec.field(default_factory=dict)
 
@@ -101,7 +107,8 @@ class Roster:
     async def changes(self) -> AsyncIterator[Assignment]:
         """Yield what to do now, and again each time that it is something else. Never ends, never gives up.
 
-        The first comes within `patience_s`: from PostgreSQL, or else from the cache; without both, empty.
+        The first comes within `patience_s`: from PostgreSQL, or else from the cache; without both it has no
+        cameras, and says that it isn't known what is held.
         """
         last: Assignment | None = None
         try:
@@ -211,7 +218,7 @@ class Roster:
 
 async def _told(connection: asyncpg.Connection, shard: int) -> Told:
     setups = await connection.fetch("SELECT id, doc FROM camera_setup WHERE shard = $1 ORDER BY id", shard)
-    holds = await connection.fetch("SELECT id, doc FROM hold WHERE released_at IS NULL ORDER BY id")
+    holds = await connection.fetch(_HOLDS)
     accounts = await connection.fetch(
         "SELECT a.camera_id, a.sealed FROM camera_account a JOIN camera_setup s ON s.id = a.camera_id "
         "WHERE s.shard = $1 ORDER BY a.camera_id",
@@ -220,10 +227,22 @@ async def _told(connection: asyncpg.Connection, shard: int) -> Told:
     shards = await connection.fetch("SELECT DISTINCT shard FROM camera_setup ORDER BY shard")
     return Told(
         setups=_readable(setups, msgspec.json.Decoder(CameraSetup).decode),
-        holds=_readable(holds, msgspec.json.Decoder(Hold).decode),
+        holds=tuple(_hold(row) for row in holds),
         shards=tuple(row["shard"] for row in shards),
         sealed={row["camera_id"]: bytes(row["sealed"]) for row in accounts},
     )
+
+
+def _hold(row: asyncpg.Record) -> Hold:
+    """Return a hold, of another version of the program too: what must stay is in columns of its own."""
+    try:
+        return msgspec.json.decode(row["doc"], type=Hold)
+    except (SafeCityError, msgspec.MsgspecError) as error:
+        log.error("a hold cannot be read; what it holds is kept all the same", id=row["id"], error=str(error))
+        start, end = row["start_at"], row["end_at"]
+        return Hold(
+            id=row["id"], camera_id=row["camera_id"], start=start, end=end, reason="", by="", at=start
+        )
 
 
 def _readable(rows: list[asyncpg.Record], decode: Callable[[str], T]) -> tuple[T, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from safecity.model.video import RetentionPolicy
 from safecity.video.recording.index import Entry, FileEntry
 from safecity.video.recording.recovery import Recovered
 
@@ -40,7 +41,15 @@ class Add(msgspec.Struct, frozen=True):
     """Take over a camera's recordings, and answer what was found."""
 
     camera_id: str
+    policy: RetentionPolicy
     answer: Future[Recovered]
+
+
+class SetPolicy(msgspec.Struct, frozen=True):
+    """Keep a camera's recordings in another way from now on, and note that beside them."""
+
+    camera_id: str
+    policy: RetentionPolicy
 
 
 class Remove(msgspec.Struct, frozen=True):
@@ -61,5 +70,5 @@ class Retry(msgspec.Struct, frozen=True):
     """Try again what the disk refused."""
 
 
-Job = Finish | Enter | Add | Remove | MakeRoom | Sweep | Retry | None
+Job = Finish | Enter | Add | SetPolicy | Remove | MakeRoom | Sweep | Retry | None
 """None: end, once all before it is done."""

@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ from safecity.video.recording.index import (
 )
 from safecity.video.recording.naming import millis_of, moment_of
 from safecity.video.recording.retention import NOTHING_HELD, SNAPSHOTS, Holds, Kept
+from safecity.video.recording.sound import has_sound
 from safecity.video.stream.bitstream import TICKS_PER_S
 
 log = structlog.get_logger()
@@ -125,25 +126,25 @@ def recover(camera_id: str, folder: Path, clock: Clock, given_up: Iterable[str] 
 
 
 def recover_on_any_disk(
-    camera_id: str, folder: Path, clock: Clock, holds: Holds = NOTHING_HELD
+    camera_id: str, folder: Path, clock: Clock, held: Callable[[], Holds] = lambda: NOTHING_HELD
 ) -> tuple[Recovered, int]:
     """Do what `recover` does; on a full disk the oldest files that no hold covers go until there is room.
 
-    Returns what is there, and how many went. Raises OSError when the disk refuses for another reason, or
-    nothing is left that may be deleted.
+    held: asked before each deletion. Returns what is there, and how many went. Raises OSError when the disk
+    refuses for another reason, or nothing is left that may be deleted.
     """
     given_up: list[str] = []
     while True:
         try:
             return recover(camera_id, folder, clock, given_up), len(given_up)
         except OSError as error:
-            name = _give_up_oldest(camera_id, folder, holds) if error.errno == errno.ENOSPC else None
+            name = _give_up_oldest(camera_id, folder, held) if error.errno == errno.ENOSPC else None
             if name is None:
                 raise
             given_up.append(name)
 
 
-def _give_up_oldest(camera_id: str, folder: Path, holds: Holds) -> str | None:
+def _give_up_oldest(camera_id: str, folder: Path, held: Callable[[], Holds]) -> str | None:
     """Delete the oldest file that isn't held, and return its name; None when there is none.
 
     The repair, which found no room, writes its tombstone.
@@ -151,7 +152,7 @@ def _give_up_oldest(camera_id: str, folder: Path, holds: Holds) -> str | None:
     for path in sorted(folder.glob("*/*.mp4")):
         name = str(path.relative_to(folder))
         start = moment_of(name)
-        if start is None or holds.cover(start.timestamp(), start.timestamp() + UNENTERED_LIMIT_S):
+        if start is None or held().cover(start.timestamp(), start.timestamp() + UNENTERED_LIMIT_S):
             continue
         log.warning("the oldest recording goes: the disk is full", camera=camera_id, file=name)
         path.unlink(missing_ok=True)
@@ -249,7 +250,7 @@ def _entry(camera_id: str, folder: Path, name: str, start: datetime, found: Scan
     before = link
     pieces: list[FragmentEntry] = []
     with (folder / name).open("rb") as file:
-        codec = codec_of(file.read(found.init_size))
+        init = file.read(found.init_size)
         for offset, size in spans:
             file.seek(offset)
             digest = hashlib.sha256(file.read(size)).digest()
@@ -267,5 +268,6 @@ def _entry(camera_id: str, folder: Path, name: str, start: datetime, found: Scan
         chain_before=before.hex(),
         chain_after=link.hex(),
         recovered=True,
-        codec=codec,
+        codec=codec_of(init),
+        has_sound=has_sound(init),
     )

@@ -2,9 +2,10 @@
 
 import bisect
 import contextlib
+import math
 import shutil
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -65,8 +66,16 @@ class Holds:
         before = bisect.bisect_right(self._starts, end_s)
         return before > 0 and self._ends[before - 1] >= start_s
 
+    @classmethod
+    def on_everything(cls) -> "Holds":
+        """Return what holds all times: for as long as it isn't known what is held."""
+        holds = cls()
+        holds._starts, holds._ends = [-math.inf], [math.inf]
+        return holds
+
 
 NOTHING_HELD: Final = Holds()
+EVERYTHING_HELD: Final = Holds.on_everything()
 
 
 def free_bytes_of(folder: Path) -> int:
@@ -159,10 +168,10 @@ class Ledger:
         return Kept(name_of(self._names[at]), self._starts[at], self._ends[at], self._sizes[at])
 
 
-def delete_snapshots(folder: Path, before: datetime, holds: Holds) -> int:
+def delete_snapshots(folder: Path, before: datetime, held: Callable[[], Holds]) -> int:
     """Delete the event pictures below a camera's `folder` that were made before a moment and are not held.
 
-    Returns how many. Raises OSError when the disk refuses.
+    held: asked before each deletion. Returns how many. Raises OSError when the disk refuses.
     """
     deleted = 0
     last_day = f"{before:%Y-%m-%d}"
@@ -171,7 +180,7 @@ def delete_snapshots(folder: Path, before: datetime, holds: Holds) -> int:
             break
         for picture in day.glob("*.jpg"):
             made_s = picture.stat().st_mtime
-            if made_s < before.timestamp() and not holds.cover(made_s - SNAPSHOT_MARGIN_S, made_s):
+            if made_s < before.timestamp() and not held().cover(made_s - SNAPSHOT_MARGIN_S, made_s):
                 picture.unlink(missing_ok=True)
                 deleted += 1
         _remove_if_empty(day)
