@@ -23,7 +23,8 @@ from safecity.video.stream.bitstream import (
 )
 from safecity.video.watching.analysis import SLOWEST_INTERVAL_S, Analysis
 from safecity.video.watching.mailbox import Mailbox, Waiting, WatchCounters
-from safecity.video.watching.watch import GATE_S, HOLD_S, IDLE_AFTER_S, IDLE_LOOK_S, RETRO_S, CameraWatch
+from safecity.video.watching.ring import RETRO_S
+from safecity.video.watching.watch import GATE_S, HOLD_S, IDLE_AFTER_S, IDLE_LOOK_S, CameraWatch
 
 from .conftest import wait_for
 
@@ -284,8 +285,8 @@ def test_a_small_stream_is_looked_at_from_before_the_motion_was_noticed():
 def test_the_ring_of_a_small_stream_stays_short():
     info, packets = made_film(20, 99, 99)
     watch, _, _ = run_sub(info, packets)
-    assert watch._ring[0].is_key
-    assert len(watch._ring) <= 41
+    assert watch._ring.packets[0].is_key
+    assert len(watch._ring.packets) <= 41
 
 
 def test_one_flash_is_nothing():
@@ -375,6 +376,14 @@ def test_film_time_runs_on_when_the_other_stream_takes_over(film):
     stamps = []
 
     class Clockwork:
+        needs_pictures_fps = 1.0
+
+        def change_stream(self):
+            stamps.append(stamps[-1])
+
+        def wants_look(self, film_s):
+            return False
+
         def look_at_picture(self, frame, film_s, moving):
             stamps.append(film_s)
             return []

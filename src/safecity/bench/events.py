@@ -10,10 +10,12 @@ from typing import Any
 from safecity.bench.scenes.clips import Clip, annotated, pictures
 from safecity.bench.scenes.reference import pedestrians
 from safecity.bench.scenes.score import Tally, compare, look
-from safecity.bench.scenes.variants import PEOPLE, synthetic
+from safecity.bench.scenes.variants import PEOPLE, coded, synthetic
 from safecity.model.video_rule import VideoEventKind
 from safecity.simulator.camera_data import film_path
 from safecity.video.detector import Detector
+from safecity.video.event import VideoEvent
+from safecity.video.offline import Film
 
 WORDS = "precision and recall of each event type on named clips"
 
@@ -46,8 +48,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             continue
         part = "synthetic" if clip.change else "real"
         started_s = time.monotonic()
-        film: Iterable[Any] = pictures(path, clip)
-        events, length_s = look(clip, clip.change(film) if clip.change else film, detector)
+        events, length_s = _look(path, clip, detector)
         tallies = compare(events, clip.truth)
         if options.told:
             _tell(clip, events)
@@ -69,6 +70,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         },
         "failed": failed,
     }
+
+
+def _look(path: Path, clip: Clip, detector: Detector) -> tuple[list[VideoEvent], float]:
+    """Return the events of a clip and its length: of the film as it is, or of its changed pictures."""
+    if clip.change is not None:
+        return look(clip, coded(clip.change(pictures(path, clip))), detector)
+    with Film(path) as film:
+        return look(clip, film.packets(), detector)
 
 
 def _clips(options: argparse.Namespace) -> list[Clip]:

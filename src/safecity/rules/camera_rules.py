@@ -26,6 +26,7 @@ from safecity.model.video import Calibration, Mask
 from safecity.model.video_rule import VideoRule
 
 KEYS: Final = ("rule", "mask", "calibration")
+LIMIT_BYTES: Final = 1_000_000
 
 
 class CameraRules(Noun, frozen=True):
@@ -39,6 +40,8 @@ class CameraRules(Noun, frozen=True):
 def load_camera_rules(path: Path) -> CameraRules:
     """Return what a file holds; raises Invalid with file, table, key and reason."""
     try:
+        if path.stat().st_size > LIMIT_BYTES:
+            raise Invalid(f"the camera rules {path} are larger than a megabyte; no camera has so many")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"

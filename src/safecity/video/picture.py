@@ -7,7 +7,7 @@ from typing import Any, Final
 import av
 
 from safecity.errors import Unavailable
-from safecity.video.stream.bitstream import TICKS_PER_S, StreamInfo, VideoPacket
+from safecity.video.stream.bitstream import CODECS, TICKS_PER_S, StreamInfo, VideoPacket
 
 JPEG_QUALITY: Final = 4
 """Quantiser scale of FFmpeg's JPEG encoder, 2 (best) to 31; 4 shows no blocks."""
@@ -18,7 +18,10 @@ QUICK: Final = {"skip_loop_filter": "all", "skip_frame": "noref", "flags2": "fas
 
 
 class PictureDecoder:
-    """Decodes one stream. Used by one thread; remembers reference pictures until `reset`."""
+    """Decodes one stream. Used by one thread; remembers reference pictures until `reset`.
+
+    damaged: packets that could not be decoded.
+    """
 
     def __init__(self, info: StreamInfo, *, quick: bool = False) -> None:
         """Prepare to decode `info`.
@@ -27,10 +30,14 @@ class PictureDecoder:
         pictures that no other needs are left out.
         """
         self.info = info
+        self.damaged = 0
         self._context: Any = av.CodecContext.create(info.codec, "r")
         if quick:
             self._context.options = QUICK
         self._context.extradata = info.record
+        if info.codec not in CODECS:
+            # A film's codec may not say its size in the packets.
+            self._context.width, self._context.height = info.width, info.height
         # Threads would hold pictures back and memory too; the shard has many streams to spread over cores.
         self._context.thread_count = 1
 
@@ -43,6 +50,7 @@ class PictureDecoder:
         try:
             return list(self._context.decode(coded))
         except av.error.FFmpegError:
+            self.damaged += 1
             return []
 
     def decode_alone(self, packet: VideoPacket) -> Any | None:

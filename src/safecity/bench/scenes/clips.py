@@ -39,8 +39,8 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
 class Clip(msgspec.Struct, frozen=True, kw_only=True):
     """A film with rules and truth.
 
-    change: makes the synthetic film of the real one. width_px: made so small first, 0: as it is. every_s:
-    between two pictures that are looked at. objects: whether persons and vehicles are looked for.
+    change: makes the synthetic film of the real one; width_px: of it, 0: as it is; every_s: between two of
+    its pictures. objects: whether persons and vehicles are looked for; rules on the camera itself need none.
     """
 
     name: str
@@ -91,7 +91,7 @@ def kind_of(rule: VideoRule) -> VideoEventKind:
 
 
 def pictures(path: Path, clip: Clip) -> Iterator[tuple[float, Picture]]:
-    """Yield the pictures of a clip's film that are looked at, with their time in it."""
+    """Yield the pictures of which a clip's synthetic film is made, with their time in it."""
     import av
 
     next_s = 0.0

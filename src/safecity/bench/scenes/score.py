@@ -1,22 +1,18 @@
-"""Looking at a clip as a camera's watch does, and comparing what the rules say with what happens."""
+"""Looking at a clip with a camera's own watch, and comparing what the rules say with what happens."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from safecity.bench.scenes.clips import Clip, Film, Truth
+from safecity.bench.scenes.clips import Clip, Truth
 from safecity.model.base import Place
 from safecity.model.video import CameraSetup
 from safecity.model.video_rule import VideoEventKind
-from safecity.video.detector import Detector
+from safecity.video.detector import EMPTY, Detections
 from safecity.video.event import VideoEvent
-from safecity.video.rules import RuleEngine
-from safecity.video.watching.gate import MotionGate
-from safecity.video.watching.tracker import Tracker
-
-HOLD_S: Final = 5.0
-"""Objects are looked for so long after the last motion, as a camera's watch does."""
+from safecity.video.offline import Coded, FilmAnalysis
+from safecity.video.watching.sighting import Finder
 
 
 class Tally(msgspec.Struct):
@@ -43,25 +39,26 @@ class Tally(msgspec.Struct):
         }
 
 
-def look(clip: Clip, film: Film, detector: Detector) -> tuple[list[VideoEvent], float]:
-    """Return the events of a clip and its length in seconds."""
-    import av
+class _Nothing:
+    """Finds nothing: for clips on which only rules on the picture itself are drawn."""
 
+    def detect(self, frame: Any) -> Detections:
+        return EMPTY
+
+
+def look(clip: Clip, packets: Iterable[Coded], detector: Finder) -> tuple[list[VideoEvent], float]:
+    """Return the events of a clip as a camera's watch tells them, and the clip's length in seconds."""
     setup = CameraSetup(
         id="clip", name=clip.name, place=Place(lon=0.0, lat=0.0), url="file:///clip", rules=clip.rules
     )
-    engine, gate, tracker = RuleEngine(setup), MotionGate(), Tracker()
-    events: list[VideoEvent] = []
-    active_until_s = time_s = 0.0
-    for time_s, picture in film:
-        frame: Any = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        is_moving = gate.look(frame, time_s).active
-        active_until_s = time_s + HOLD_S if is_moving else active_until_s
-        if clip.objects and (time_s <= active_until_s or engine.wants_look(time_s)):
-            tracks = tracker.update(detector.detect(frame), time_s)
-            events += engine.look(tracks, time_s, frame.width, frame.height)
-        events += engine.look_at_picture(frame, time_s, is_moving)
-    return events, time_s
+    analysis = FilmAnalysis(clip.name, setup, detector if clip.objects else _Nothing())
+    length_s = 0.0
+    for info, packet in packets:
+        if packet.time_s > clip.until_s:
+            break
+        length_s = packet.time_s
+        analysis.see((info, packet))
+    return analysis.events, length_s
 
 
 def compare(events: Iterable[VideoEvent], truth: Iterable[Truth]) -> dict[VideoEventKind, Tally]:

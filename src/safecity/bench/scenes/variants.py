@@ -13,6 +13,8 @@ import numpy as np
 
 from safecity.bench.scenes.clips import EVERYWHERE, WATCHED_EVERYWHERE, Clip, Film, Picture, Truth
 from safecity.model.video_rule import Congestion, StoppedVehicle, VideoEventKind, VideoRule
+from safecity.video.offline import Coded
+from safecity.video.stream.bitstream import TICKS_PER_S, StreamInfo, VideoPacket
 
 Change = Callable[[Film], Iterator[tuple[float, Picture]]]
 PEOPLE: Final = "pedestrians.mp4"
@@ -125,7 +127,7 @@ def _burning() -> list[Clip]:
     def burns(film: str, name: str, change: Change, kind: VideoEventKind | None) -> Clip:
         truth = (Truth(kind=kind, rule=rule, at_s=18.0, within_s=10.0),) if kind else ()
         clip = _clip(f"{film}, {name}", film, change, *truth, until_s=27.0)
-        return msgspec.structs.replace(clip, rules=WATCHED_EVERYWHERE[1:], objects=False)
+        return msgspec.structs.replace(clip, rules=WATCHED_EVERYWHERE[1:])
 
     both = (PEOPLE, MOTORWAY)
     return [
@@ -155,7 +157,7 @@ def _clip(
         film=film,
         rules=(*rules, *WATCHED_EVERYWHERE),
         truth=truth,
-        change=lambda film: recoded(change(film)),
+        change=change,
         until_s=until_s,
         width_px=WIDTH_PX,
     )
@@ -191,24 +193,24 @@ def held(start_s: float, end_s: float, *, noise: float, resume: bool) -> Change:
     return change
 
 
-def recoded(film: Film) -> Iterator[tuple[float, Picture]]:
-    """Yield a film as it looks after a camera's H.264 encoder."""
+def coded(film: Film) -> Iterator[Coded]:
+    """Yield a film's packets as a camera's H.264 encoder makes them, a keyframe every twenty pictures."""
     import av
 
     encoder: Any = None
-    decoder: Any = av.CodecContext.create("h264", "r")
+    info = StreamInfo("h264", (), 0, 0, b"", b"", "")
     for t, picture in film:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         if encoder is None:
             encoder = av.CodecContext.create("libx264", "w")
             encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "yuv420p"
-            encoder.time_base = Fraction(1, 1000)
+            encoder.time_base = Fraction(1, TICKS_PER_S)
             encoder.gop_size = 20
             encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "24"}
-        frame.pts, frame.time_base = round(t * 1000), Fraction(1, 1000)
+            info = info._replace(width=frame.width, height=frame.height)
+        frame.pts, frame.time_base = round(t * TICKS_PER_S), Fraction(1, TICKS_PER_S)
         for packet in encoder.encode(frame.reformat(format="yuv420p")):
-            for decoded in decoder.decode(packet):
-                yield t, decoded.to_ndarray(format="rgb24")
+            yield info, VideoPacket(bytes(packet), frame.pts, 0, 0, packet.is_keyframe, t)
 
 
 def _noisy(picture: Picture, deviation: float, seed: float) -> Picture:

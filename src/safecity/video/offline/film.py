@@ -1,36 +1,38 @@
-"""The pipeline on a film: each picture that is due goes through the gate, and where it moves, closely on."""
+"""The pipeline of the cameras on a film: its packets go to a camera's watch, as fast as it can look."""
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
+import numpy as np
+
+from safecity.clock import ManualClock
 from safecity.errors import Invalid
-from safecity.model.video import CameraSetup
+from safecity.model.video import CameraSetup, StreamRole
+from safecity.model.video_rule import CLASSES, ObjectClass
+from safecity.video.camera import CameraConfig
+from safecity.video.detector import Detections
 from safecity.video.event import VideoEvent
 from safecity.video.offline.recorded import DetectionsWriter, Look, rounded
-from safecity.video.offline.replay import Follower
 from safecity.video.offline.report import Report
-from safecity.video.watching.gate import MotionGate
+from safecity.video.stream.bitstream import TICKS_PER_S, StreamInfo, VideoPacket
+from safecity.video.watching.mailbox import Waiting
 from safecity.video.watching.sighting import Finder
+from safecity.video.watching.tracker import Tracks
+from safecity.video.watching.watch import CameraWatch
 
-HOLD_S: Final = 5.0
-"""How long pictures are looked at closely after the last motion, as for a camera."""
-RETRO_S: Final = 2.0
-"""How far back from the first motion pictures are looked at; a camera looks back to the last keyframe."""
-RETRO_BYTES: Final = 128 * 1024 * 1024
 _OPTIONS: Final = {
     # A play list that calls itself a film could otherwise read any file or address.
     "protocol_whitelist": "file",
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,h264,hevc,mjpeg,ogg",
 }
+_DAY_ONE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+Coded = tuple[StreamInfo, VideoPacket]
 Progress = Callable[[float, float | None], None]
-
-
-class _Shot(NamedTuple):
-    frame: Any
-    film_s: float
 
 
 def analyse_film(
@@ -44,40 +46,39 @@ def analyse_film(
 ) -> Report:
     """Return what the rules of `setup` say to the film at `path`.
 
-    every_s: seconds of film between two pictures that are looked at. save: write the detections there.
-    on_progress: called with the film's time, and its length if it is known, after each picture.
+    every_s: seconds of film between two close looks. save: write the detections there. on_progress: called
+    with the film's time, and its length if it is known, after each packet.
     Raises Invalid when the file is no film, or none of its pictures can be decoded.
     """
-    film = _Film(path)
-    with film:
-        analysis = _Analysis(path.name, setup, finder)
+    with Film(path) as film:
+        analysis = FilmAnalysis(path.name, setup, finder, every_s=every_s)
         if save is None:
-            _run(film, analysis, every_s, on_progress)
+            _run(film, analysis, on_progress)
         else:
             with DetectionsWriter(save) as analysis.writer:
-                _run(film, analysis, every_s, on_progress)
-    if not analysis.pictures:
+                _run(film, analysis, on_progress)
+    report = analysis.report(film.last_s, film.damaged)
+    if not report.pictures:
         raise Invalid(f"{path} holds no picture that can be decoded")
-    return analysis.report(film.last_s, film.damaged)
+    return report
 
 
-def _run(film: "_Film", analysis: "_Analysis", every_s: float, on_progress: Progress) -> None:
-    next_s = 0.0
-    for shot in film.shots():
-        if shot.film_s + 1e-6 < next_s:
-            continue
-        next_s = max(next_s + every_s, shot.film_s + every_s / 2)
-        analysis.see(shot)
-        on_progress(shot.film_s, film.length_s)
+def _run(film: "Film", analysis: "FilmAnalysis", on_progress: Progress) -> None:
+    for coded in film.packets():
+        analysis.see(coded)
+        on_progress(film.last_s, film.length_s)
 
 
-class _Film:
-    """A file's pictures and their times, from 0."""
+class Film:
+    """A file's packets, with times from 0 for the first picture that is shown.
+
+    last_s: when the latest picture is shown. damaged: packets that the file itself calls damaged.
+    """
 
     def __init__(self, path: Path) -> None:
+        """Open `path`. Raises Invalid when it is no film."""
         import av
 
-        self._path = path
         self._errors = av.error.FFmpegError
         self.damaged = 0
         self.last_s = 0.0
@@ -88,97 +89,118 @@ class _Film:
         if not self._container.streams.video:
             self._container.close()
             raise Invalid(f"{path} holds no pictures")
-        self._stream = self._container.streams.video[0]
-        self._stream.thread_type = "AUTO"
+        self._stream: Any = self._container.streams.video[0]
         duration = self._container.duration
         self.length_s = duration / av.time_base if duration else None
+        coded = self._stream.codec_context
+        self.info = StreamInfo(
+            coded.name, (), coded.width, coded.height, b"", bytes(coded.extradata or b""), ""
+        )
 
-    def __enter__(self) -> "_Film":
+    def __enter__(self) -> "Film":
+        """Return the film."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close the file."""
         self._container.close()
 
-    def shots(self) -> Iterator[_Shot]:
-        """Yield the pictures; what is damaged is counted and left out, and time never runs backwards."""
-        rate = float(self._stream.average_rate or 25)
-        first_s: float | None = None
-        for number, frame in enumerate(self._frames()):
-            shown_s = frame.time if frame.time is not None else number / rate
-            first_s = shown_s if first_s is None else first_s
-            self.last_s = max(self.last_s, shown_s - first_s)
-            yield _Shot(frame, self.last_s)
+    def packets(self) -> Iterator[Coded]:
+        """Yield the packets; the first is a keyframe, and decoding times never run backwards."""
+        scale = float(self._stream.time_base) * TICKS_PER_S
+        step = TICKS_PER_S / float(self._stream.average_rate or 25)
+        first: int | None = None
+        next_ticks = 0
+        for packet in self._demuxed():
+            if not packet.size or (first is None and not packet.is_keyframe):
+                continue
+            shown = packet.pts if packet.pts is not None else packet.dts
+            first = shown if first is None and shown is not None else first or 0
+            dts = next_ticks if packet.dts is None else round((packet.dts - first) * scale)
+            ticks = dts if next_ticks == 0 else max(dts, next_ticks - round(step / 2))
+            shift = 0 if shown is None else round((shown - first) * scale) - ticks
+            duration = round((packet.duration or 0) * scale) or round(step)
+            next_ticks = ticks + duration
+            self.damaged += bool(packet.is_corrupt)
+            self.last_s = max(self.last_s, (ticks + shift) / TICKS_PER_S)
+            shown_s = (ticks + shift) / TICKS_PER_S
+            yield self.info, VideoPacket(bytes(packet), ticks, shift, duration, packet.is_keyframe, shown_s)
 
-    def _frames(self) -> Iterator[Any]:
+    def _demuxed(self) -> Iterator[Any]:
         try:
-            for packet in self._container.demux(self._stream):
-                yield from self._decoded(packet)
+            yield from self._container.demux(self._stream)
         except self._errors:
             # The rest of the file cannot be read; what came before counts.
             self.damaged += 1
 
-    def _decoded(self, packet: Any) -> list[Any]:
-        try:
-            return list(packet.decode())
-        except self._errors:
-            self.damaged += 1
-            return []
 
+class FilmAnalysis:
+    """A camera's watch over the packets of one film: nothing is late, so that nothing is left out."""
 
-class _Analysis:
-    """Gate, detector, tracker and rules of one film."""
-
-    def __init__(self, name: str, setup: CameraSetup, finder: Finder) -> None:
+    def __init__(self, name: str, setup: CameraSetup, finder: Finder, *, every_s: float = 0.2) -> None:
+        """Watch by the rules of `setup`; look closely at most every `every_s` of film."""
         self.writer: DetectionsWriter | None = None
-        self.pictures = 0
+        self.events: list[VideoEvent] = []
         self._name = name
-        self._finder = finder
-        self._gate = MotionGate()
-        self._follower = Follower(setup)
-        self._events: list[VideoEvent] = []
-        self._kept: deque[_Shot] = deque()
-        self._active_until_s = -1.0
+        self._every_s = every_s
+        self._finder = _Rounding(finder)
+        self._watch = CameraWatch(CameraConfig(setup=setup), ManualClock(_DAY_ONE), self._note)
+        self._info: StreamInfo | None = None
+        self._classes: dict[int, ObjectClass] = {}
 
-    def see(self, shot: _Shot) -> None:
-        """Take the next picture that is due."""
-        self.pictures += 1
-        is_moving = self._gate.look(shot.frame, shot.film_s).active
-        engine = self._follower.engine
-        self._events += engine.look_at_picture(shot.frame, shot.film_s, is_moving)
-        self._kept.append(shot)
-        if is_moving:
-            self._active_until_s = shot.film_s + HOLD_S
-        if shot.film_s <= self._active_until_s:
-            while self._kept:
-                self._look(self._kept.popleft())
-        elif engine.wants_look(shot.film_s):
-            self._kept.clear()
-            self._look(shot)
-        else:
-            self._drop_old(shot)
+    def see_all(self, packets: Iterable[Coded]) -> list[VideoEvent]:
+        """Take all packets of a film; return its events."""
+        for coded in packets:
+            self.see(coded)
+        return self.events
 
-    def _drop_old(self, shot: _Shot) -> None:
-        picture_bytes = max(shot.frame.width * shot.frame.height * 3 // 2, 1)
-        limit = max(RETRO_BYTES // picture_bytes, 1)
-        while len(self._kept) > limit or self._kept[0].film_s < shot.film_s - RETRO_S:
-            self._kept.popleft()
+    def see(self, coded: Coded) -> None:
+        """Take the next packet, as a camera's small stream brings it: every picture is seen."""
+        is_first = self._info is None
+        self._info, packet = coded
+        waiting = Waiting(self._info, packet, is_first, 0.0, StreamRole.SUB)
+        seen = self._watch.process(waiting, self._finder, self._every_s)
+        self.events += [msgspec.structs.replace(one.event, time_s=round(one.event.time_s, 3)) for one in seen]
 
-    def _look(self, shot: _Shot) -> None:
-        width_px, height_px = shot.frame.width, shot.frame.height
-        look = Look(round(shot.film_s, 4), rounded(self._finder.detect(shot.frame)))
-        if self.writer is not None:
-            self.writer.add(look, self._name, width_px, height_px)
-        self._events += self._follower.look(look, width_px, height_px)
+    def _note(self, film_s: float, found: Detections, tracks: Tracks) -> None:
+        note_classes(self._classes, tracks)
+        if self.writer is not None and self._info is not None:
+            self.writer.add(Look(film_s, found), self._name, self._info.width, self._info.height)
 
     def report(self, film_s: float, damaged: int) -> Report:
         """Return what was found."""
+        counters = self._watch.counters
         return Report(
             film=self._name,
             film_s=film_s,
-            pictures=self.pictures,
-            looked_at=self._follower.looked_at,
-            damaged=damaged,
-            events=tuple(self._events),
-            objects=self._follower.objects(),
-            counted=self._follower.engine.counts,
+            pictures=counters.gated,
+            looked_at=counters.looked_at,
+            damaged=damaged + counters.damaged,
+            events=tuple(self.events),
+            objects=object_counts(self._classes),
+            counted=self._watch.counts,
         )
+
+
+class _Rounding:
+    """Finds as exactly as detections are recorded, so that a replay sees just the same."""
+
+    def __init__(self, finder: Finder) -> None:
+        self._finder = finder
+
+    def detect(self, frame: Any) -> Detections:
+        return rounded(self._finder.detect(frame))
+
+
+def note_classes(classes: dict[int, ObjectClass], tracks: Tracks) -> None:
+    """Note of what class each track is that counts."""
+    for row in np.flatnonzero(tracks.confirmed & tracks.seen):
+        classes[int(tracks.ids[row])] = CLASSES[int(tracks.classes[row])]
+
+
+def object_counts(classes: dict[int, ObjectClass]) -> dict[str, int]:
+    """Return how many objects of each class were followed; one that was lost and found counts twice."""
+    counts: defaultdict[str, int] = defaultdict(int)
+    for kind in classes.values():
+        counts[kind.value] += 1
+    return dict(counts)

@@ -102,7 +102,7 @@ class DetectionsWriter:
             (int(kind), round(float(score), _SCORE_DECIMALS), *(round(float(x), _PX_DECIMALS) for x in box))
             for box, score, kind in zip(*found, strict=True)
         ]
-        self._put(msgspec.json.encode({"s": round(look.film_s, 4), "objects": rows}))
+        self._put(msgspec.json.encode({"s": round(look.film_s, 6), "objects": rows}))
 
     def _put(self, line: bytes) -> None:
         try:

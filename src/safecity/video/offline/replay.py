@@ -1,19 +1,18 @@
 """Tracker and rules on what was detected, picture by picture."""
 
-from collections import defaultdict
-
-import numpy as np
+import msgspec
 
 from safecity.model.video import CameraSetup
-from safecity.model.video_rule import CLASSES, CameraHealth, ObjectClass, ObjectLeft, SmokeFlame
+from safecity.model.video_rule import CameraHealth, ObjectClass, ObjectLeft, SmokeFlame
 from safecity.video.event import VideoEvent
+from safecity.video.offline.film import note_classes, object_counts
 from safecity.video.offline.recorded import Look, Recording
 from safecity.video.offline.report import Report
 from safecity.video.rules import RuleEngine
 from safecity.video.watching.tracker import Tracker
 
 
-class Follower:
+class _Follower:
     """One film's tracks and rules, and the counts of both."""
 
     def __init__(self, setup: CameraSetup) -> None:
@@ -27,16 +26,13 @@ class Follower:
         """Return what became certain with a picture of this size."""
         self.looked_at += 1
         tracks = self._tracker.update(look.found, look.film_s)
-        for row in np.flatnonzero(tracks.confirmed & tracks.seen):
-            self._classes[int(tracks.ids[row])] = CLASSES[int(tracks.classes[row])]
-        return self.engine.look(tracks, look.film_s, width_px, height_px)
+        note_classes(self._classes, tracks)
+        events = self.engine.look(tracks, look.film_s, width_px, height_px)
+        return [msgspec.structs.replace(event, time_s=round(event.time_s, 3)) for event in events]
 
     def objects(self) -> dict[str, int]:
         """Return how many objects of each class were followed; one that was lost and found counts twice."""
-        counts: defaultdict[str, int] = defaultdict(int)
-        for kind in self._classes.values():
-            counts[kind.value] += 1
-        return dict(counts)
+        return object_counts(self._classes)
 
 
 def replay(recording: Recording, setup: CameraSetup) -> Report:
@@ -44,7 +40,7 @@ def replay(recording: Recording, setup: CameraSetup) -> Report:
 
     Rules on the picture itself say nothing: see `rules_that_need_pictures`.
     """
-    follower = Follower(setup)
+    follower = _Follower(setup)
     events = [
         event
         for look in recording.looks

@@ -16,6 +16,7 @@ from safecity.model.video_rule import (
     ObjectLeft,
     SmokeFlame,
     StoppedVehicle,
+    VideoRule,
     WrongWay,
     ZoneIntrusion,
 )
@@ -62,18 +63,41 @@ class RuleEngine:
 
     def __init__(self, setup: CameraSetup) -> None:
         """Watch what the rules of `setup` name, and the camera itself."""
-        self._ground = _ground(setup)
         self._scalers: Scalers = {}
-        self._trails = Trails(self._ground)
         self._scenes: dict[str, SceneRule] = {}
         self._pictures: dict[str, PictureRule] = {}
-        self._noting: list[LeftWatch | SmokeWatch] = []
-        health = [rule for rule in setup.rules if isinstance(rule, CameraHealth)]
-        self._pictures[""] = HealthWatch(health[0] if health else CameraHealth())
-        for rule in setup.rules:
-            self._add(rule)
+        self._rules: dict[str, VideoRule] = {}
+        self._calibration = setup.calibration
+        self._ground = _ground(setup)
+        self._trails = Trails(self._ground)
+        self.configure(setup)
 
-    def _add(self, rule: Any) -> None:
+    def configure(self, setup: CameraSetup) -> None:
+        """Watch what the rules of `setup` name from now on; a rule that stays goes on with what it knows."""
+        if setup.calibration != self._calibration:
+            self._calibration = setup.calibration
+            self._ground = _ground(setup)
+            self._trails = Trails(self._ground)
+            # A density is by the ground's area; all other rules take the ground from the scene.
+            self._rules = {name: rule for name, rule in self._rules.items() if not isinstance(rule, Crowd)}
+        wanted: dict[str, VideoRule] = {"": CameraHealth()}
+        for rule in setup.rules:
+            wanted["" if isinstance(rule, CameraHealth) else rule.name] = rule
+        stays = {name for name, rule in wanted.items() if self._rules.get(name) == rule}
+        self._scenes = {name: watch for name, watch in self._scenes.items() if name in stays}
+        self._pictures = {name: watch for name, watch in self._pictures.items() if name in stays}
+        for name, rule in wanted.items():
+            if name not in stays:
+                self._add(rule)
+        self._rules = wanted
+
+    def change_stream(self) -> None:
+        """Go on with the camera's other stream: the same things in other pixels."""
+        for watch in self._pictures.values():
+            if isinstance(watch, HealthWatch | SmokeWatch):
+                watch.change_stream()
+
+    def _add(self, rule: VideoRule) -> None:
         match rule:
             case ZoneIntrusion():
                 self._scenes[rule.name] = ZoneWatch(rule)
@@ -88,13 +112,11 @@ class RuleEngine:
             case Crowd():
                 self._scenes[rule.name] = CrowdWatch(rule, self._ground)
             case ObjectLeft():
-                self._note_for(LeftWatch(rule))
+                self._pictures[rule.name] = LeftWatch(rule)
             case SmokeFlame():
-                self._note_for(SmokeWatch(rule))
-
-    def _note_for(self, watch: LeftWatch | SmokeWatch) -> None:
-        self._pictures[watch.rule.name] = watch
-        self._noting.append(watch)
+                self._pictures[rule.name] = SmokeWatch(rule)
+            case CameraHealth():
+                self._pictures[""] = HealthWatch(rule)
 
     @property
     def needs_pictures_fps(self) -> float:
@@ -109,10 +131,11 @@ class RuleEngine:
 
     def look(self, tracks: Tracks, film_s: float, width_px: int, height_px: int) -> list[VideoEvent]:
         """Return what became certain when a picture of this size was looked at closely."""
-        if not self._scenes and not self._noting:
+        noting = [watch for watch in self._pictures.values() if isinstance(watch, LeftWatch | SmokeWatch)]
+        if not self._scenes and not noting:
             return []
         scene = self._trails.scene(tracks, film_s, width_px, height_px)
-        for watch in self._noting:
+        for watch in noting:
             watch.note(scene)
         return [event for rule in self._scenes.values() for event in rule.look(scene)]
 

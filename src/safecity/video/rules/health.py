@@ -160,6 +160,11 @@ class HealthWatch:
         wrong = self._wrong(now, last, noise, step_s)
         return self._tell(wrong, min(step_s, LONGEST_STEP_S), time_s)
 
+    def change_stream(self) -> None:
+        """Learn anew what the camera shows: another stream is as sharp and as noisy as it is."""
+        self._forget()
+        self._noise.clear()
+
     def _forget(self) -> None:
         """Begin to learn the healthy picture."""
         self._healthy = _Healthy()

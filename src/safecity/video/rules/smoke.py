@@ -109,6 +109,11 @@ class SmokeWatch:
         }
         return [event for kind, cells in found.items() for event in self._step(kind, cells, time_s)]
 
+    def change_stream(self) -> None:
+        """Begin the window and the background anew: the other stream's pixels are others."""
+        self._background = None
+        self._clear()
+
     def _clear(self) -> None:
         self._lumas.clear()
         self._flames.clear()

@@ -20,7 +20,8 @@ class WatchCounters(msgspec.Struct):
     """What was looked at since the program started; written by its threads, read by anyone.
 
     dropped: pictures never decoded, for want of room or time. skipped: decoded, due to be looked at, and too
-    late. gated: pictures that the motion gate saw. failures: defects in analysis itself.
+    late. gated: pictures that the motion gate saw. damaged: packets that could not be decoded, counted again
+    where they are decoded again. failures: defects in analysis itself.
     """
 
     dropped: int = 0
@@ -32,6 +33,7 @@ class WatchCounters(msgspec.Struct):
     events: int = 0
     activations: int = 0
     failures: int = 0
+    damaged: int = 0
 
 
 class Waiting(msgspec.Struct, frozen=True):

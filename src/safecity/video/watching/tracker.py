@@ -139,6 +139,13 @@ class Tracker:
             self._begin(seen[is_free])
         return self._snapshot()
 
+    def rescale(self, across: float, down: float) -> None:
+        """Go on in pictures that are so many times as wide and high: a camera's other stream."""
+        self._known[:, _STATE] *= (across, down, across, down)
+        self._known[:, _SPEED] *= (across, down)
+        self._known[:, _ORIGIN] *= (across, down)
+        self._known[:, _TRAVEL] *= down
+
     def _predict(self, step_s: float) -> None:
         known = self._known
         known[:, _CENTRE] += known[:, _SPEED] * step_s

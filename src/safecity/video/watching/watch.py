@@ -6,7 +6,7 @@ are decoded after the fact, so that what set it off is seen from its beginning.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,15 +15,16 @@ from safecity.clock import Clock
 from safecity.model.video import CameraSetup, StreamRole
 from safecity.model.video_rule import Congestion, Crowd, StoppedVehicle
 from safecity.video.camera import CameraConfig
-from safecity.video.detector import Floats
+from safecity.video.detector import Detections, Floats
 from safecity.video.event import VideoEvent
 from safecity.video.picture import PictureDecoder
 from safecity.video.rules import RuleEngine
 from safecity.video.stream.bitstream import TICKS_PER_S, StreamInfo, VideoPacket
 from safecity.video.watching.gate import MotionGate
 from safecity.video.watching.mailbox import Mailbox, Waiting, WatchCounters
+from safecity.video.watching.ring import RETRO_S, Ring
 from safecity.video.watching.sighting import Finder, Seen, persons_in
-from safecity.video.watching.tracker import Tracker
+from safecity.video.watching.tracker import Tracker, Tracks
 
 HOLD_S: Final = 5.0
 """How long pictures are looked at closely after the last motion."""
@@ -36,9 +37,6 @@ LATE_S: Final = 1.0
 GIVE_UP_S: Final = 3.0
 """One that waited so long isn't even decoded; a keyframe that is fresh again goes on."""
 FRESH_S: Final = 0.5
-RETRO_S: Final = 1.0
-"""How far before the motion was noticed a small stream is looked at; its gate is at most 0.6 s late."""
-RING_LIMIT_BYTES: Final = 8 * 1024 * 1024
 ROUNDING_S: Final = 1e-3
 """A picture that is due within this is due: sums of seconds are not exact."""
 IDLE_AFTER_S: Final = 5.0
@@ -47,6 +45,13 @@ IDLE_LOOK_S: Final = 0.5
 STANDING_LOOK_S: Final = 1.5
 STANDING_IDLE_S: Final = 5.0
 """Rules on what stands still look also while nothing moves: so often while something is there, and else."""
+ENOUGH_FPS: Final = 2.0
+"""Rules on pictures that want no more than this also work with the keyframes of a large stream."""
+SPARSE: Final = 4.0
+"""Those that want more get every picture where keyframes bring so many times less than they want."""
+
+LookListener = Callable[[float, Detections, Tracks], None]
+"""Is told of each close look: film time, what was found, and the tracks after it."""
 
 
 class _Shot(NamedTuple):
@@ -60,13 +65,16 @@ class _Shot(NamedTuple):
 class CameraWatch:
     """The analysis of one camera. `mailbox` and `configure` are for any thread, the rest for analysis."""
 
-    def __init__(self, config: CameraConfig, clock: Clock) -> None:
-        """Watch what the rules of `config` name."""
+    def __init__(
+        self, config: CameraConfig, clock: Clock, on_look: LookListener = lambda _at_s, _found, _tracks: None
+    ) -> None:
+        """Watch what the rules of `config` name; `on_look` is called in the analysis thread."""
         self.config = config
         self.counters = WatchCounters()
         self.mailbox = Mailbox(self.counters, clock)
         self.cost_s = 0.0
         self._clock = clock
+        self._on_look = on_look
         self._ordered: CameraConfig | None = None
         self._info: StreamInfo | None = None
         self._role: StreamRole | None = None
@@ -81,8 +89,10 @@ class CameraWatch:
         self._engine = RuleEngine(self.config.setup)
         self._decoder: PictureDecoder | None = None
         self._is_quick = False
-        self._ring: list[VideoPacket] = []
-        self._ring_bytes = 0
+        self._ring = Ring()
+        self._size_px = (0, 0)
+        self._key_s: float | None = None
+        self._sees_all = False
         self._lost_place = False
         self._active_until_s: float | None = None
         self._next_look_s = 0.0
@@ -110,10 +120,9 @@ class CameraWatch:
             self.counters.dropped += 1
             return []
         is_late = waited_s > LATE_S
-        if self._role is StreamRole.SUB:
-            self._keep(packet)
-            seen = self._see_all(decoder, packet, finder, interval_s, is_late=is_late)
-        elif self.is_active:
+        if self._sees_all:
+            self._ring.keep(packet)
+        if self._sees_all or self.is_active:
             seen = self._see_all(decoder, packet, finder, interval_s, is_late=is_late)
         else:
             seen = self._see_key(decoder, packet, finder, interval_s)
@@ -124,7 +133,12 @@ class CameraWatch:
         if self._ordered is None:
             return
         self.config, self._ordered = self._ordered, None
-        self._engine = RuleEngine(self.config.setup)
+        self._engine.configure(self.config.setup)
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return what each rule has counted, by its name."""
+        return self._engine.counts
 
     def _decoder_for(self, waiting: Waiting) -> PictureDecoder:
         """Return the decoder, a new one where another stream begins."""
@@ -134,6 +148,8 @@ class CameraWatch:
             self._change_stream(waiting)
         self._info, self._role = waiting.info, waiting.role
         self._last = (waiting.queued_s, self._film_s(waiting.packet.ticks))
+        if waiting.packet.is_key:
+            self._choose_pictures(self._last[1])
         if is_other or self._decoder is None:
             self._quiet()
             return self._make_decoder(waiting.info, quick=waiting.role is StreamRole.SUB)
@@ -149,8 +165,16 @@ class CameraWatch:
         queued_s, film_s = self._last
         self._offset_s = film_s + (waiting.queued_s - queued_s) - waiting.packet.ticks / TICKS_PER_S
         self._gate = MotionGate()
-        self._tracker = Tracker()
-        self._engine = RuleEngine(self.config.setup)
+        self._engine.change_stream()
+        self._key_s = None
+
+    def _choose_pictures(self, key_s: float) -> None:
+        """Decide at a keyframe whether all pictures are decoded: a small stream's, or where rules need it."""
+        gap_s = 0.0 if self._key_s is None else key_s - self._key_s
+        self._key_s = key_s
+        wanted_fps = self._engine.needs_pictures_fps
+        is_needed = wanted_fps > ENOUGH_FPS and gap_s * wanted_fps > SPARSE
+        self._sees_all = self._role is StreamRole.SUB or is_needed
 
     def _make_decoder(self, info: StreamInfo, *, quick: bool) -> PictureDecoder:
         decoder = self._decoder = PictureDecoder(info, quick=quick)
@@ -160,42 +184,28 @@ class CameraWatch:
     def _quiet(self) -> None:
         self._active_until_s = None
         self._votes.clear()
-        self._forget_ring()
+        self._ring.clear()
 
     def _has_given_up(self, packet: VideoPacket, waited_s: float) -> bool:
         """Return whether the packet goes unseen because analysis is far behind."""
-        waits_for_key = self._role is StreamRole.MAIN and not self.is_active
+        waits_for_key = not self._sees_all and not self.is_active
         if waited_s > GIVE_UP_S and not waits_for_key:
             self._lost_place = True
         elif self._lost_place and packet.is_key and waited_s <= FRESH_S and self._decoder is not None:
             # Only what is fresh leaves time to look; going on late would mean decoding for nothing for ever.
             self._lost_place = False
             self._decoder.reset()
-            self._forget_ring()
+            self._ring.clear()
         return self._lost_place
 
     def _film_s(self, ticks: int) -> float:
         return ticks / TICKS_PER_S + self._offset_s
 
-    def _keep(self, packet: VideoPacket) -> None:
-        """Keep at least RETRO_S of a small stream, from a keyframe on."""
-        if packet.is_key:
-            needed = (i for i, kept in enumerate(self._ring) if kept.is_key and _reaches(kept, packet))
-            self._ring = self._ring[max(needed, default=0) :]
-            self._ring_bytes = sum(len(kept.sample) for kept in self._ring)
-        elif not self._ring:
-            return
-        self._ring.append(packet)
-        self._ring_bytes += len(packet.sample)
-        if self._ring_bytes > RING_LIMIT_BYTES:
-            self._forget_ring()
-
-    def _forget_ring(self) -> None:
-        self._ring = []
-        self._ring_bytes = 0
-
     def _shots(self, decoder: PictureDecoder, packet: VideoPacket) -> Iterator[_Shot]:
-        for frame in decoder.decode(packet):
+        damaged = decoder.damaged
+        frames = decoder.decode(packet)
+        self.counters.damaged += decoder.damaged - damaged
+        for frame in frames:
             self.counters.decoded += 1
             shown_ticks = packet.ticks + packet.shift_ticks
             yield _Shot(
@@ -207,13 +217,9 @@ class CameraWatch:
     ) -> list[Seen]:
         """Look at a large stream while nothing moves: keyframes only."""
         if not packet.is_key:
-            self._ring.append(packet)
-            self._ring_bytes += len(packet.sample)
-            if self._ring_bytes > RING_LIMIT_BYTES:
-                self._forget_ring()
+            self._ring.add(packet)
             return []
-        before = self._ring
-        self._ring, self._ring_bytes = [packet], len(packet.sample)
+        before = self._ring.begin(packet)
         frame = decoder.decode_alone(packet)
         if frame is None:
             return []
@@ -223,7 +229,7 @@ class CameraWatch:
         if not is_moving:
             return seen + self._look_at_standing(shot, finder)
         whole = [*before, packet] if before and before[0].is_key else [packet]
-        self._forget_ring()
+        self._ring.clear()
         return seen + self._activate(decoder, whole, finder, interval_s, self._film_s(whole[0].ticks))
 
     def _see_all(
@@ -275,8 +281,8 @@ class CameraWatch:
 
     def _wake_up(self, decoder: PictureDecoder, shot: _Shot, finder: Finder, interval_s: float) -> list[Seen]:
         """Look closely at a small stream, from a second ago."""
-        if self._ring and self._is_quick:
-            return self._activate(decoder, self._ring, finder, interval_s, shot.film_s - RETRO_S)
+        if self._ring.packets and self._is_quick:
+            return self._activate(decoder, self._ring.packets, finder, interval_s, shot.film_s - RETRO_S)
         # It had only just calmed down: the decoder is in the middle of the stream and all was looked at.
         self._begin(shot.film_s, shot.film_s)
         return self._look_if_due(shot, finder, interval_s)
@@ -310,9 +316,9 @@ class CameraWatch:
             return
         self._active_until_s = None
         self._votes.clear()
-        if self._role is StreamRole.MAIN and self._decoder is not None:
+        if not self._sees_all and self._decoder is not None:
             self._decoder.reset()
-            self._forget_ring()
+            self._ring.clear()
 
     def _look_if_due(self, shot: _Shot, finder: Finder, interval_s: float) -> list[Seen]:
         if not self.is_active or shot.film_s < self._next_look_s - ROUNDING_S:
@@ -324,7 +330,9 @@ class CameraWatch:
 
     def _look_at_standing(self, shot: _Shot, finder: Finder) -> list[Seen]:
         """Look now and then although nothing moves, where a rule is about what stands still."""
-        if shot.film_s < self._next_standing_s or not _has_standing_rules(self.config.setup):
+        if shot.film_s < self._next_standing_s:
+            return []
+        if not _has_standing_rules(self.config.setup) and not self._engine.wants_look(shot.film_s):
             return []
         before = self.counters.detections
         seen = self._look(shot, finder)
@@ -341,8 +349,13 @@ class CameraWatch:
         self.counters.detections += len(found.scores)
         if len(found.scores):
             self._last_found_s = shot.film_s
+        size_px = (shot.frame.width, shot.frame.height)
+        if self._size_px not in {(0, 0), size_px}:
+            self._tracker.rescale(size_px[0] / self._size_px[0], size_px[1] / self._size_px[1])
+        self._size_px = size_px
         tracks = self._tracker.update(found, shot.film_s)
-        events = self._engine.look(tracks, shot.film_s, shot.frame.width, shot.frame.height)
+        self._on_look(shot.film_s, found, tracks)
+        events = self._engine.look(tracks, shot.film_s, *size_px)
         return self._place(events, shot, persons_in(found, tracks)) if events else []
 
     def _everybody(self, frame: Any, finder: Finder) -> Floats | None:
@@ -366,11 +379,6 @@ class CameraWatch:
             )
             for event in events
         ]
-
-
-def _reaches(kept: VideoPacket, packet: VideoPacket) -> bool:
-    """Return whether `kept` is so old that what it begins is enough to look back."""
-    return packet.ticks - kept.ticks >= RETRO_S * TICKS_PER_S
 
 
 def _has_standing_rules(setup: CameraSetup) -> bool:
