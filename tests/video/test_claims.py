@@ -1,13 +1,19 @@
 """A camera's folder is written by one process; what a removed camera left is still kept by its own policy."""
 
+import errno
+import threading
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from safecity.clock import ManualClock
 from safecity.model.video import RetentionPolicy
+from safecity.video.recording import index
 from safecity.video.recording.archive import Archive, Retention
-from safecity.video.recording.claims import Claims, read_policy, write_policy
+from safecity.video.recording.claims import Claims, Taken, read_policy, write_policy
 from safecity.video.recording.custody import verify
+from safecity.video.recording.index import INDEX_NAME, OutageEntry
 
 from .conftest import wait_for
 from .entries import CAMERA, START, IndexWriter
@@ -20,15 +26,15 @@ def test_a_folder_belongs_to_one_at_a_time(tmp_path: Path) -> None:
     IndexWriter(tmp_path / "cam-2", "cam-2").record(1)
     assert one.take(CAMERA)
     assert one.take(CAMERA)
-    assert not other.take(CAMERA, patience_s=0.0)
+    assert not other.take(CAMERA)
     with other.rest() as rest:
         assert rest == ["cam-2"]
-        assert not one.take("cam-2", patience_s=0.0)
+        assert not one.take("cam-2")
     with other.rest(may_be=False) as rest:
         assert rest == []
     assert one.take("cam-2")
     one.give_back_all()
-    assert other.take(CAMERA, patience_s=0.0)
+    assert other.take(CAMERA)
     other.give_back_all()
 
 
@@ -90,6 +96,67 @@ def test_a_policy_is_noted_by_the_archive_and_never_by_who_asks(tmp_path: Path) 
     shelf.archive.start()
     wait_for(lambda: read_policy(writer.folder).max_age_days == 9.0, "the archive to note it")
     assert shelf.archive.stop(10)
+
+
+def test_what_another_process_writes_is_not_taken_over(tmp_path: Path) -> None:
+    writer = removed_camera(tmp_path)
+    other = Claims(tmp_path)
+    assert other.take(CAMERA)
+    before = (writer.folder / INDEX_NAME).read_bytes()
+    shelf = Shelf(tmp_path, patience_s=0.0)
+    with pytest.raises(Taken, match="another process writes"):
+        shelf.archive.add_camera(CAMERA, RetentionPolicy())
+    shelf.archive.start()
+    with pytest.raises(Taken):
+        shelf.archive.add_camera(CAMERA, RetentionPolicy())
+    assert (writer.folder / INDEX_NAME).read_bytes() == before
+    assert read_policy(writer.folder) != RetentionPolicy()
+    other.give_back_all()
+    assert len(shelf.archive.add_camera(CAMERA, RetentionPolicy()).files) == 5
+    assert not other.take(CAMERA)
+    assert shelf.archive.stop(10)
+    assert other.take(CAMERA)
+    other.give_back_all()
+
+
+def test_it_is_waited_for_until_the_other_process_has_ended_its_stream(tmp_path: Path) -> None:
+    other = Claims(tmp_path)
+    assert other.take(CAMERA)
+    shelf = Shelf(tmp_path, patience_s=20.0)
+    shelf.archive.start()
+    ending = threading.Timer(0.3, other.give_back_all)
+    ending.start()
+    assert shelf.archive.add_camera(CAMERA, RetentionPolicy()).files == ()
+    ending.join()
+    assert shelf.archive.stop(10)
+
+
+def test_a_folder_is_kept_until_the_disk_took_what_a_removed_camera_recorded(
+    tmp_path: Path, monkeypatch
+) -> None:
+    refuses = threading.Event()
+    refuses.set()
+    real = index.append
+
+    def append(folder: Path, entry: object) -> None:
+        if refuses.is_set():
+            raise OSError(errno.EIO, "the disk refuses")
+        real(folder, entry)
+
+    monkeypatch.setattr(index, "append", append)
+    shelf, other = Shelf(tmp_path), Claims(tmp_path)
+    shelf.archive.add_camera(CAMERA, RetentionPolicy())
+    shelf.archive.start()
+    shelf.archive.enter(tmp_path / CAMERA, OutageEntry(camera_id=CAMERA, start=START, reason="off"))
+    shelf.archive.remove_camera(CAMERA)
+    wait_for(lambda: shelf.archive.counters.disk_errors, "the disk to refuse")
+    wait_for(shelf.archive._jobs.empty, "the camera to be removed")
+    assert not other.take(CAMERA)
+    refuses.clear()
+    wait_for(lambda: other.take(CAMERA), "the folder to be free")
+    assert [entry.reason for entry in shelf.told] == ["off"]
+    assert shelf.archive.stop(10)
+    other.give_back_all()
 
 
 def test_a_camera_moves_to_another_process(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ threads only put work here; the queue is bounded by the disk itself, a job a min
 import os
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -31,7 +32,7 @@ from safecity.video.recording.archive_jobs import (
     SetPolicy,
     Sweep,
 )
-from safecity.video.recording.claims import Claims, write_policy
+from safecity.video.recording.claims import Claims, Taken, write_policy
 from safecity.video.recording.clearing import Clearing
 from safecity.video.recording.index import DeletedEntry, DeletionReason, Entry, FileEntry
 from safecity.video.recording.pruning import LEAST_ENTRIES
@@ -50,6 +51,9 @@ RETRY_PERIOD_S: Final = 1.0
 """How long an entry waits that the disk refused."""
 PRUNE_AFTER: Final = timedelta(days=7)
 """How long the index names a deleted file: so long the database may be away without missing its deletion."""
+PATIENCE_S: Final = 5.0
+"""So long another process may take to let a camera's folder go: it ends its stream first."""
+CLAIM_AGAIN_S: Final = 0.2
 ADD_WITHIN_S: Final = 300.0
 """Repairing a camera's recordings may take so long: an index of a month, a slow disk."""
 
@@ -73,16 +77,22 @@ class Archive:
         prune_after: timedelta = PRUNE_AFTER,
         prune_least: int = LEAST_ENTRIES,
         tidy_period_s: float = TIDY_PERIOD_S,
+        patience_s: float = PATIENCE_S,
     ) -> None:
-        """Prepare; nothing runs before `start`. `on_entry` runs in the archive's thread."""
+        """Prepare; nothing runs before `start`. `on_entry` runs in the archive's thread.
+
+        patience_s: how long another process may take to let a camera's folder go.
+        """
         self.counters = ArchiveCounters()
         self._directory = directory
         self._clock = clock
         self._on_entry = on_entry
         self._tidy_period_s = tidy_period_s
+        self._patience_s = patience_s
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._claims = Claims(directory)
         self._refused: deque[Enter] = deque()
+        self._leaving: set[str] = set()
         self._clearing = Clearing(
             *(directory, retention, clock, self._claims, self.counters),
             bury=self._bury,
@@ -111,9 +121,21 @@ class Archive:
         """Repair and take over a camera's recordings, before `start` or while running; set holds before.
 
         On a full disk the camera's oldest recordings go until there is room for the repair. Raises OSError
-        when the disk refuses for another reason, or nothing is left that may be deleted. It waits for the
-        disk: call it where that is allowed to last.
+        when the disk refuses for another reason, or nothing is left that may be deleted; Taken when another
+        process writes that folder and does not let it go. It waits for the disk and for that process: call it
+        where that is allowed to last.
         """
+        end_s = time.monotonic() + self._patience_s
+        while True:
+            try:
+                return self._add(camera_id, policy)
+            except Taken:
+                if time.monotonic() >= end_s:
+                    raise
+            # Waited for here: in the archive's thread the files of all other cameras would wait with it.
+            time.sleep(CLAIM_AGAIN_S)
+
+    def _add(self, camera_id: str, policy: RetentionPolicy) -> Recovered:
         if self._thread.ident is None:
             return self._take_over(camera_id, policy)
         # Only one thread writes indexes, and what the camera recorded before must be entered first.
@@ -122,11 +144,17 @@ class Archive:
         return answer.result(ADD_WITHIN_S)
 
     def _take_over(self, camera_id: str, policy: RetentionPolicy) -> Recovered:
-        folder = self.folder(camera_id)
+        was_ours = camera_id in self._claims
         if not self._claims.take(camera_id):
-            log.error("another process writes this camera's recordings too", camera=camera_id)
-        write_policy(folder, policy)
-        found = self._clearing.open(camera_id)
+            raise Taken
+        try:
+            write_policy(self.folder(camera_id), policy)
+            found = self._clearing.open(camera_id)
+        except BaseException:
+            if not was_ours:
+                self._claims.give_back(camera_id)
+            raise
+        self._leaving.discard(camera_id)
         self._clearing.begin(camera_id, policy)
         return found
 
@@ -209,7 +237,8 @@ class Archive:
                 self._clearing.sweep(at_least_bytes=int(isinstance(job, MakeRoom)))
             case Remove(camera_id):
                 self._clearing.forget(camera_id)
-                self._claims.give_back(camera_id)
+                self._leaving.add(camera_id)
+                self._let_go()
             case SetPolicy(camera_id, policy):
                 write_policy(self.folder(camera_id), policy)
                 self._clearing.set_policy(camera_id, policy)
@@ -254,6 +283,14 @@ class Archive:
             self._refused.popleft()
             self.counters.entered += 1
             self._on_entry(job.entry)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Give back the folders of cameras that left, once all of theirs is entered."""
+        waiting = {job.entry.camera_id for job in self._refused}
+        for camera_id in self._leaving - waiting:
+            self._leaving.discard(camera_id)
+            self._claims.give_back(camera_id)
 
     def _refuse(self, what: str, error: OSError) -> None:
         self.counters.disk_errors += 1

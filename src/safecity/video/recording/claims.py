@@ -5,12 +5,11 @@ recordings stay is written into the folder too: it holds for them when nobody re
 """
 
 import contextlib
+import errno
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import structlog
@@ -20,9 +19,13 @@ from safecity.video.recording.index import INDEX_NAME, POLICY_NAME
 
 log = structlog.get_logger()
 
-PATIENCE_S: Final = 2.0
-"""How long another process may take to let a folder go: it only looks after it for a moment."""
-LOOK_AGAIN_S: Final = 0.05
+
+class Taken(OSError):
+    """Another process writes this folder."""
+
+    def __init__(self) -> None:
+        """Say so in words of our own."""
+        super().__init__(errno.EBUSY, "another process writes this camera's recordings")
 
 
 class Claims:
@@ -33,25 +36,24 @@ class Claims:
         self._directory = directory
         self._held: dict[str, int] = {}
 
-    def take(self, camera_id: str, patience_s: float = PATIENCE_S) -> bool:
+    def __contains__(self, camera_id: str) -> bool:
+        """Return whether a camera's folder is ours."""
+        return camera_id in self._held
+
+    def take(self, camera_id: str) -> bool:
         """Claim a camera's folder, which is made when there is none; return whether it is ours now."""
         folder = self._directory / camera_id
         folder.mkdir(parents=True, exist_ok=True)
         if camera_id in self._held:
             return True
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        end_s = time.monotonic() + patience_s
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= end_s:
-                    os.close(descriptor)
-                    return False
-                time.sleep(LOOK_AGAIN_S)
-            else:
-                self._held[camera_id] = descriptor
-                return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._held[camera_id] = descriptor
+        return True
 
     def give_back(self, camera_id: str) -> None:
         """Let a folder go."""
@@ -75,7 +77,7 @@ class Claims:
             for path in self._directory.glob(f"*/{INDEX_NAME}")
             if may_be and path.parent.name not in self._held
         ]
-        mine = [camera_id for camera_id in found if self.take(camera_id, patience_s=0.0)]
+        mine = [camera_id for camera_id in found if self.take(camera_id)]
         try:
             yield mine
         finally:
