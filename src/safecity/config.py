@@ -75,6 +75,7 @@ class VideoSection(Section, frozen=True):
     min_free_mb: Count = 512
     rtsp_timeout_s: Seconds = 3.0
     files_dir: str = ""
+    audio_allowed: bool = False
     detector_threads: Count = 1
     detector_confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.35
     detector_model: str = ""
@@ -143,6 +144,7 @@ EXPLAIN: Mapping[str, str] = {
     "video.min_free_mb": "megabytes of disk below which the oldest recordings go first",
     "video.rtsp_timeout_s": "seconds without data after which a stream counts as stalled",
     "video.files_dir": "folder that file:// cameras must lie in; empty: file cameras are refused",
+    "video.audio_allowed": "true: sound (AAC) is kept of cameras whose setup asks for it; false: of none",
     "video.detector_threads": "processor threads of the detector",
     "video.detector_confidence": "score from which a detection counts (0 to 1)",
     "video.detector_model": "another network: .onnx, OpenVINO .xml, or its description .toml; empty: NanoDet",

@@ -32,7 +32,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     """What all cameras of a room share.
 
     on_state: called with a camera's id, in any thread. admission: who may try to log in now. files_dir: where
-    file cameras may be, None where there are none. watching: pictures are analysed, not only recorded.
+    file cameras may be, None where there are none. sound_allowed: sound is kept where a
+    setup asks for it. watching: pictures are analysed, not only recorded.
     """
 
     analysis: Analysis
@@ -41,6 +42,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     on_state: Callable[[str], None]
     admission: Admission
     files_dir: Path | None
+    sound_allowed: bool
     timeout_s: float
     backoff: Backoff | None
     watching: bool = True
@@ -105,7 +107,7 @@ class CameraUnit:
         old, self.config = self.config, config
         self._shared.analysis.configure(config)
         for role in StreamRole:
-            if _connection(old, role) != _connection(config, role):
+            if self._connection(old, role) != self._connection(config, role):
                 self._connect_anew(role)
 
     def _connect_anew(self, role: StreamRole) -> None:
@@ -124,7 +126,8 @@ class CameraUnit:
 
     def _line(self, role: StreamRole, before: _Line | None = None) -> _Line:
         sink = _MainSink(self) if role is StreamRole.MAIN else _SubSink(self)
-        tap = Tap(sink, self._shared.clock, before.tap.position if before else None)
+        heard = self._recorder if self._takes_sound(self.config, role) else None
+        tap = Tap(sink, self._shared.clock, before.tap.position if before else None, heard)
 
         def on_state(state: CameraState, reason: str) -> None:
             self._shared.on_state(self.config.id)
@@ -139,8 +142,19 @@ class CameraUnit:
             files_dir=self._shared.files_dir,
             timeout_s=self._shared.timeout_s,
             backoff=self._shared.backoff,
+            sound=tap if heard is not None else None,
         )
         return _Line(session, tap)
+
+    def _connection(self, config: CameraConfig, role: StreamRole) -> tuple[object, ...]:
+        """Return all that a change of means another connection."""
+        if not config.has_stream(role):
+            return ()
+        return (config.address(role), config.setup.transport, self._takes_sound(config, role))
+
+    def _takes_sound(self, config: CameraConfig, role: StreamRole) -> bool:
+        """Return whether sound is taken at all: by policy, by the camera's setup, and beside what is kept."""
+        return self._shared.sound_allowed and config.setup.audio and role is StreamRole.MAIN
 
     def view(self, role: StreamRole) -> LiveView:
         """Return what shows a stream now; the large one takes the small one's place while that is away."""
@@ -220,7 +234,7 @@ class CameraUnit:
         if state is CameraState.LIVE and storage:
             reason = storage
         elif state is CameraState.LIVE:
-            reason = self._about_sub()
+            reason = self._about_sub() or reason
         return state, reason, self._recorder.is_recording
 
     def _about_sub(self) -> str:
@@ -304,11 +318,3 @@ class _SubSink:
         self._live.end(reason)
         self._analysis.restart(self._unit.config.id, StreamRole.SUB)
         self._unit._sub_ended()
-
-
-def _connection(config: CameraConfig, role: StreamRole) -> tuple[object, ...]:
-    """Return all that a change of means another connection."""
-    if not config.has_stream(role):
-        return ()
-    setup = config.setup
-    return (config.address(role), setup.transport, setup.audio and role is StreamRole.MAIN)

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from safecity.video.recording.sound import SOUND_TRACK
 from safecity.video.stream.bitstream import VideoPacket
+from safecity.video.stream.source import SoundPacket
 
 KEY_FLAGS: Final = 0x02000000
 """Sample flags: depends on no other sample (ISO/IEC 14496-12, section 8.8.3.1)."""
@@ -21,6 +23,10 @@ _ENTRY: Final = struct.Struct(">IIIi")
 _DEFAULT_BASE_IS_MOOF: Final = 0x020000
 _TRUN_FLAGS: Final = 0x01000F01
 """Version 1; data offset, and for each sample its duration, size, flags and composition offset."""
+_TRAF_BYTES: Final = 8 + _TFHD.size + _TFDT.size + _TRUN.size
+"""A track's part of a moof, without its table of samples."""
+VIDEO_TRACK: Final = 1
+"""The track of the pictures, whose part of a moof comes first; the sound's is `SOUND_TRACK`."""
 
 _LAYOUT: Final = ("ftyp", "moov", "moof", "mdat")
 """How every file of ours begins."""
@@ -51,16 +57,28 @@ class Scan(NamedTuple):
     end: int
 
 
-def fragment(sequence: int, start_ticks: int, packets: Sequence[VideoPacket], end_ticks: int) -> bytes:
-    """Return `packets` as one moof + mdat that begins at `start_ticks`.
+def fragment(
+    sequence: int,
+    start_ticks: int,
+    packets: Sequence[VideoPacket],
+    end_ticks: int,
+    sound: Sequence[SoundPacket] = (),
+) -> bytes:
+    """Return `packets` as one moof + mdat that begins at `start_ticks`, with the `sound` beside them.
 
     end_ticks: decoding time of the packet after the last one, on the packets' own timeline.
     """
-    head = fragment_head(sequence, start_ticks, packets, end_ticks)
-    return b"".join([head, *[packet.sample for packet in packets]])
+    head = fragment_head(sequence, start_ticks, packets, end_ticks, sound)
+    return b"".join([head, *[packet.sample for packet in packets], *[piece.data for piece in sound]])
 
 
-def fragment_head(sequence: int, start_ticks: int, packets: Sequence[VideoPacket], end_ticks: int) -> bytes:
+def fragment_head(
+    sequence: int,
+    start_ticks: int,
+    packets: Sequence[VideoPacket],
+    end_ticks: int,
+    sound: Sequence[SoundPacket] = (),
+) -> bytes:
     """Return what comes before the samples in a `fragment` of the same arguments."""
     ends = [packet.ticks for packet in packets[1:]] + [end_ticks]
     table = b"".join(
@@ -72,21 +90,46 @@ def fragment_head(sequence: int, start_ticks: int, packets: Sequence[VideoPacket
         )
         for packet, end in zip(packets, ends, strict=True)
     )
-    trun_size = _TRUN.size + len(table)
-    traf_size = 8 + _TFHD.size + _TFDT.size + trun_size
-    moof_size = 8 + _MFHD.size + traf_size
+    moof_size = 8 + _MFHD.size + _TRAF_BYTES + len(table)
     data_size = sum([len(packet.sample) for packet in packets])
+    heard = b""
+    if sound:
+        entries = _sound_table(sound)
+        moof_size += _TRAF_BYTES + len(entries)
+        sound_ticks = sound[0].ticks - packets[0].ticks + start_ticks
+        heard = _traf(SOUND_TRACK, sound_ticks, entries, moof_size + 8 + data_size)
+        data_size += sum([len(piece.data) for piece in sound])
     return b"".join(
         (
             struct.pack(">I4s", moof_size, b"moof"),
             _MFHD.pack(_MFHD.size, b"mfhd", 0, sequence),
-            struct.pack(">I4s", traf_size, b"traf"),
-            _TFHD.pack(_TFHD.size, b"tfhd", _DEFAULT_BASE_IS_MOOF, 1),
-            _TFDT.pack(_TFDT.size, b"tfdt", 0x01000000, start_ticks),
-            _TRUN.pack(trun_size, b"trun", _TRUN_FLAGS, len(packets), moof_size + 8),
-            table,
+            _traf(VIDEO_TRACK, start_ticks, table, moof_size + 8),
+            heard,
             struct.pack(">I4s", 8 + data_size, b"mdat"),
         )
+    )
+
+
+def _traf(track: int, start_ticks: int, table: bytes, data_offset: int) -> bytes:
+    """Return one track's part of a moof; its samples lie `data_offset` bytes behind the moof's beginning."""
+    trun_size = _TRUN.size + len(table)
+    return b"".join(
+        (
+            struct.pack(">I4s", _TRAF_BYTES + len(table), b"traf"),
+            _TFHD.pack(_TFHD.size, b"tfhd", _DEFAULT_BASE_IS_MOOF, track),
+            _TFDT.pack(_TFDT.size, b"tfdt", 0x01000000, start_ticks),
+            _TRUN.pack(trun_size, b"trun", _TRUN_FLAGS, len(table) // _ENTRY.size, data_offset),
+            table,
+        )
+    )
+
+
+def _sound_table(sound: Sequence[SoundPacket]) -> bytes:
+    """Return the samples of a track run; each lasts until the next, so that a lost one makes no hole."""
+    ends = [piece.ticks for piece in sound[1:]] + [sound[-1].ticks + sound[-1].duration_ticks]
+    return b"".join(
+        _ENTRY.pack(max(end - piece.ticks, 1), len(piece.data), KEY_FLAGS, 0)
+        for piece, end in zip(sound, ends, strict=True)
     )
 
 
@@ -150,7 +193,7 @@ def _scan(data: mmap.mmap) -> Scan:
 
 
 def _times(moof: bytes) -> tuple[int, int]:
-    """Return start and duration (1/90000 s) of a moof that `fragment` wrote."""
+    """Return start and duration (1/90000 s) of the pictures of a moof that `fragment` wrote."""
     tfdt, trun = moof.find(b"tfdt"), moof.find(b"trun")
     if tfdt < 0 or trun < 0:
         return 0, 0

@@ -53,7 +53,7 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
     chain_before, chain_after: hex links of the camera's hash chain around this file.
     recovered: the program was killed while writing; what was whole has been hashed at the next start.
-    codec: h264 or hevc, as FFmpeg names them.
+    codec: h264 or hevc, as FFmpeg names them. has_sound: it has a track of sound, as policy allowed.
     """
 
     camera_id: str
@@ -66,6 +66,7 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     chain_after: str
     recovered: bool = False
     codec: str = "h264"
+    has_sound: bool = False
 
 
 class OutageEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="outage"):

@@ -19,7 +19,9 @@ from safecity.video.recording.fmp4 import fragment_head
 from safecity.video.recording.index import Entry, FileEntry, GapEntry, OutageEntry
 from safecity.video.recording.naming import EPOCH, name_of
 from safecity.video.recording.segment import Segment, StorageState, storage_state
+from safecity.video.recording.sound import Sound, with_sound
 from safecity.video.stream.bitstream import TICKS_PER_S, StreamInfo, VideoPacket
+from safecity.video.stream.source import SoundInfo, SoundPacket
 
 log = structlog.get_logger()
 
@@ -126,6 +128,7 @@ class Recorder:
         share = zlib.crc32(camera_id.encode()) / 2**32
         self._limit_ticks = round(self._segment_ticks * (0.5 + 0.5 * share))
         self._info: StreamInfo | None = None
+        self._sound = Sound()
         self._file: Segment | None = None
         self._pending: list[VideoPacket] = []
         self._pending_bytes = 0
@@ -178,10 +181,21 @@ class Recorder:
         if self._file is not None:
             self._file.place(packet)
 
+    def begin_sound(self, info: SoundInfo) -> None:
+        """Record sound too, in the files that begin from now on, until the stream ends."""
+        self._close()
+        self._sound.begin(info)
+
+    def add_sound(self, packet: SoundPacket) -> None:
+        """Take a piece of sound; it is written with the pictures beside it."""
+        if self._file is not None and self._file.has_sound:
+            self._sound.add(packet)
+
     def end(self, reason: str) -> None:
         """Close the file; the time until the next packet is a gap for `reason`."""
         self._close()
         self._info = None
+        self._sound.begin(None)
         if self._last_end is not None:
             self._begin_outage(self._last_end, reason)
 
@@ -232,9 +246,10 @@ class Recorder:
             except FileExistsError:
                 if tried == NAMES_TRIED - 1:
                     raise
-        file = Segment(path, descriptor, packet, self._link, info.codec)
+        heard = self._sound.info
+        file = Segment(path, descriptor, packet, self._link, info.codec, has_sound=heard is not None)
         try:
-            file.write([info.init])
+            file.write([with_sound(info.init, heard)])
         except OSError:
             file.discard()
             raise
@@ -261,10 +276,12 @@ class Recorder:
             return
         hole = end_ticks - self._next_ticks >= HOLE_TICKS
         until = self._next_ticks if hole else end_ticks
-        head = fragment_head(len(file.entries), packets[0].ticks - file.first_ticks, packets, until)
+        sound = self._sound.take(file.first_ticks, until)
+        head = fragment_head(len(file.entries), packets[0].ticks - file.first_ticks, packets, until, sound)
         self._pending, self._pending_bytes = [], 0
         try:
-            written = file.write([head, *[packet.sample for packet in packets]])
+            samples = [packet.sample for packet in packets] + [piece.data for piece in sound]
+            written = file.write([head, *samples])
         except OSError as error:
             self.counters.lost_packets += len(packets)
             self._disk_refused(error, packets[0])
@@ -304,6 +321,7 @@ class Recorder:
             chain_before=self._link.hex(),
             chain_after=file.link.hex(),
             codec=file.codec,
+            has_sound=file.has_sound,
         )
         self._link = file.link
         self._last_end, self._last_end_ticks = entry.end, file.end_ticks
@@ -324,6 +342,7 @@ class Recorder:
         self.storage = state
         self._retry_s = self._clock.monotonic_s() + RETRY_AFTER_S
         self._pending, self._pending_bytes = [], 0
+        self._sound.forget()
         if self._file is not None:
             self._hand_over(self._file)
         self._begin_outage(_moment(offset_us(packet), packet.ticks), reason)

@@ -40,11 +40,21 @@ class Segment:
     first_ticks, end_ticks: where it begins, and what is written. link: the chain after what is written.
     """
 
-    def __init__(self, path: Path, descriptor: int, first: VideoPacket, link: bytes, codec: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        descriptor: int,
+        first: VideoPacket,
+        link: bytes,
+        codec: str,
+        *,
+        has_sound: bool = False,
+    ) -> None:
         """Begin an empty file, open at `descriptor`, whose first packet will be `first`."""
         self.path = path
         self.descriptor = descriptor
         self.codec = codec
+        self.has_sound = has_sound
         self.first_ticks = self.end_ticks = first.ticks
         self.offset_us = round(first.time_s * 1e6) - first.ticks * 1_000_000 // TICKS_PER_S
         self.link = link

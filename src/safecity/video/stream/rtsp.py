@@ -29,8 +29,6 @@ RTSP_PORT: Final = 554
 REORDER_WAIT_S: Final = 0.3
 """How long a UDP packet that was overtaken is waited for."""
 _WALL_CLOCK: Final = struct.Struct("=q")
-SOUND_CODECS: Final = frozenset({"aac"})
-"""Sound that an MP4 file holds and a browser plays; other sound is left out."""
 
 
 class RtspSource:
@@ -82,10 +80,10 @@ class RtspSource:
         sets = tuple(split_nals(video.codec_context.extradata or b""))
         yield Description(codec, sets, video.codec_context.reorder_depth)
         streams = [video]
-        if self._sound and container.streams.audio:
-            audio = container.streams.audio[0].codec_context
-            if audio.name in SOUND_CODECS and audio.extradata:
-                yield SoundInfo(audio.name, bytes(audio.extradata), audio.sample_rate, audio.channels)
+        if self._sound:
+            heard = _heard(container)
+            yield heard
+            if heard.can_be_kept:
                 streams.append(container.streams.audio[0])
         for packet in container.demux(streams):
             if packet.size:
@@ -129,6 +127,16 @@ class RtspSource:
         except OSError:
             return False
         return True
+
+
+def _heard(container: Any) -> SoundInfo:
+    """Return what sound the camera offers."""
+    if not container.streams.audio:
+        return SoundInfo("")
+    audio = container.streams.audio[0].codec_context
+    if audio is None:
+        return SoundInfo("unknown")
+    return SoundInfo(audio.name, bytes(audio.extradata or b""), audio.sample_rate or 0, audio.channels or 0)
 
 
 def _picture(packet: Any) -> RawPacket:

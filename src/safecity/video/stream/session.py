@@ -94,7 +94,8 @@ class StreamSession:
         on_state is called in the stream's thread or in `watch`, once per change, with the reason in words.
         timeout_s: without data for so long the connection counts as dead. files_dir: where file cameras may
         be; None refuses them. admission: shared by all sessions of the process, so that streams of one device
-        do not lock its account together. sound: takes the sound too, where the camera sends AAC. Raises
+        do not lock its account together. sound: takes the sound too, where an RTSP camera sends AAC; the
+        reason of the live state says where it doesn't. Raises
         Invalid for a stream that the camera doesn't have.
         """
         if not config.has_stream(role):
@@ -110,6 +111,7 @@ class StreamSession:
         self._files_dir = files_dir
         self._admission = admission or Admission(clock)
         self._sound = sound
+        self._about_sound = ""
         self._url = config.setup.url if role is StreamRole.MAIN else config.setup.sub_url
         # Only an account can be locked.
         self._account = account_key(config, self._url) if config.user else None
@@ -175,6 +177,7 @@ class StreamSession:
     def _attempt(self) -> tuple[CameraState, str]:
         """Connect and read until it ends; return the state and reason that follow."""
         self.counters.connects += 1
+        self._about_sound = ""
         reader = Reader(self._timeline, self._clock, self.counters)
         try:
             self._read(reader)
@@ -231,13 +234,17 @@ class StreamSession:
                 self._sink.begin(known)
             self._sink.add(packet)
             if self._state is not CameraState.LIVE:
-                self._set_state(CameraState.LIVE, "")
+                self._set_state(CameraState.LIVE, self._about_sound)
 
     def _take_sound(self, reader: Reader, part: SoundInfo | RawSound) -> None:
         if self._sound is None:
             return
         if isinstance(part, SoundInfo):
-            self._sound.begin_sound(part)
+            if part.can_be_kept:
+                self._sound.begin_sound(part)
+                return
+            self._about_sound = f"no sound is recorded: the camera sends {part.codec or 'none'}, not AAC"
+            log.warning("a camera's sound is not recorded", camera=self.config.id, codec=part.codec)
         elif (packet := reader.read_sound(part)) is not None:
             self._sound.add_sound(packet)
 

@@ -1,7 +1,7 @@
 """Where a camera's pictures come from: what every source hands on, and how it says that it cannot."""
 
 from collections.abc import Generator
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from safecity.video.stream.bitstream import TICKS_PER_S
 
@@ -31,13 +31,28 @@ class RawPacket(NamedTuple):
     taken_s: float | None = None
 
 
+SOUND_CODECS: Final = frozenset({"aac"})
+"""Sound that an MP4 file holds and a browser plays; other sound is left out."""
+_CONFIG_LIMIT_BYTES: Final = 64
+"""Real configurations of AAC have 2 to 20 bytes; descriptors around one of 64 still have short lengths."""
+
+
 class SoundInfo(NamedTuple):
-    """What a camera's sound is: FFmpeg's codec name and its configuration (AAC's AudioSpecificConfig)."""
+    """What a camera's sound is: FFmpeg's codec name and its configuration (AAC's AudioSpecificConfig).
+
+    codec: empty when the camera offers no sound.
+    """
 
     codec: str
-    config: bytes
-    rate_hz: int
-    channels: int
+    config: bytes = b""
+    rate_hz: int = 0
+    channels: int = 0
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Return whether a recording can hold it (its sample rate is a 16-bit number there)."""
+        is_whole = 0 < len(self.config) <= _CONFIG_LIMIT_BYTES and 0 < self.rate_hz < 2**16 and self.channels
+        return self.codec in SOUND_CODECS and bool(is_whole)
 
 
 class RawSound(NamedTuple):
@@ -64,7 +79,7 @@ class SoundSink(Protocol):
     """Who gets the sound, where policy lets it be taken at all. Called only in the stream's own thread."""
 
     def begin_sound(self, info: SoundInfo) -> None:
-        """Expect sound of this kind from now on; called after the pictures' own `begin` or before it."""
+        """Expect sound of this kind from now on; called once a connection, before its pictures' `begin`."""
         ...
 
     def add_sound(self, packet: SoundPacket) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from safecity.clock import Clock
 from safecity.video.stream.bitstream import TICKS_PER_S, StreamInfo, VideoPacket
 from safecity.video.stream.session import PacketSink
+from safecity.video.stream.source import SoundInfo, SoundPacket, SoundSink
 
 
 class Position(NamedTuple):
@@ -22,9 +23,19 @@ class Position(NamedTuple):
 class Tap:
     """Lets one session's stream through to `sink` until it is shut."""
 
-    def __init__(self, sink: PacketSink, clock: Clock, after: Position | None = None) -> None:
-        """Stand open. after: where the session before this one ended; the timeline runs on from there."""
+    def __init__(
+        self,
+        sink: PacketSink,
+        clock: Clock,
+        after: Position | None = None,
+        sound: SoundSink | None = None,
+    ) -> None:
+        """Stand open. after: where the session before this one ended; the timeline runs on from there.
+
+        sound: who gets the sound; without one none passes.
+        """
         self._sink: PacketSink | None = sink
+        self._sound = sound
         self._clock = clock
         self._after = after
         self._offset_ticks = 0
@@ -58,6 +69,20 @@ class Tap:
             self._sink.add(packet)
             self._position = Position(packet.ticks + packet.duration_ticks, self._clock.monotonic_s())
 
+    def begin_sound(self, info: SoundInfo) -> None:
+        """Pass on."""
+        with self._lock:
+            if self._sound is not None:
+                # What has heard of sound hears of the end too.
+                self._flowing = True
+                self._sound.begin_sound(info)
+
+    def add_sound(self, packet: SoundPacket) -> None:
+        """Pass on, beside its pictures; none while these have no place on the camera's timeline."""
+        with self._lock:
+            if self._sound is not None and self._after is None:
+                self._sound.add_sound(packet._replace(ticks=packet.ticks + self._offset_ticks))
+
     def end(self, reason: str) -> None:
         """Pass on; more may come."""
         with self._lock:
@@ -68,6 +93,6 @@ class Tap:
     def shut(self, reason: str) -> None:
         """Let nothing through any more. Waits for the packet that is just passing, not for the network."""
         with self._lock:
-            sink, self._sink = self._sink, None
+            sink, self._sink, self._sound = self._sink, None, None
             if sink is not None and self._flowing:
                 sink.end(reason)

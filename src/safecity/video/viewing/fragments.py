@@ -6,11 +6,11 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from safecity.errors import Invalid
-from safecity.video.recording.fmp4 import boxes
+from safecity.video.recording.fmp4 import VIDEO_TRACK, boxes
+from safecity.video.recording.sound import SOUND_TRACK
 from safecity.video.stream.bitstream import TICKS_PER_S, VideoPacket
+from safecity.video.stream.source import SoundPacket
 
-VIDEO_TRACK: Final = 1
-"""The recorder's track of pictures; sound, where it is kept, is another."""
 _NON_SYNC: Final = 0x00010000
 """Sample flag: not a picture to begin with (ISO/IEC 14496-12 section 8.8.3.1)."""
 _HEAD: Final = 8
@@ -20,6 +20,14 @@ class _Box(NamedTuple):
     name: bytes
     start: int
     end: int
+
+
+class _Sample(NamedTuple):
+    data: bytes
+    ticks: int
+    shift_ticks: int
+    duration_ticks: int
+    is_key: bool
 
 
 class _Traf(NamedTuple):
@@ -35,10 +43,18 @@ def packets_in(data: bytes) -> list[VideoPacket]:
 
     Raises Invalid when the bytes are no fragments of ours.
     """
-    try:
-        return list(_packets(data))
-    except (struct.error, IndexError, ValueError) as error:
-        raise Invalid("these bytes are no movie fragments") from error
+    return [
+        VideoPacket(sample.data, sample.ticks, sample.shift_ticks, sample.duration_ticks, sample.is_key, 0.0)
+        for sample in _read(data, VIDEO_TRACK)
+    ]
+
+
+def sounds_in(data: bytes) -> list[SoundPacket]:
+    """Return the pieces of sound in whole fragments, as `packets_in` does the pictures."""
+    return [
+        SoundPacket(sample.data, sample.ticks, sample.duration_ticks, 0.0)
+        for sample in _read(data, SOUND_TRACK)
+    ]
 
 
 class Outline(NamedTuple):
@@ -110,19 +126,26 @@ def _trak_times(init: bytes, trak: _Box) -> tuple[int, int]:
     return track, scale
 
 
-def _packets(data: bytes) -> Iterator[VideoPacket]:
+def _read(data: bytes, track: int) -> list[_Sample]:
+    try:
+        return list(_samples(data, track))
+    except (struct.error, IndexError, ValueError) as error:
+        raise Invalid("these bytes are no movie fragments") from error
+
+
+def _samples(data: bytes, track: int) -> Iterator[_Sample]:
     for box in boxes(data):
         if box.name != "moof":
             continue
         for traf in _trafs(data, box.offset, box.offset + box.size):
-            if traf.track != VIDEO_TRACK:
+            if traf.track != track:
                 continue
             position, ticks = box.offset + traf.data_offset, traf.decode_ticks
             for duration, size, flags, shift in traf.samples:
                 sample = data[position : position + size]
                 if len(sample) != size:
                     raise ValueError("a sample is not whole")
-                yield VideoPacket(sample, ticks, shift, duration, not flags & _NON_SYNC, 0.0)
+                yield _Sample(sample, ticks, shift, duration, not flags & _NON_SYNC)
                 position += size
                 ticks += duration
 

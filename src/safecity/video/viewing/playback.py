@@ -16,6 +16,7 @@ from safecity.video.stream.bitstream import TICKS_PER_S, VideoPacket
 from safecity.video.viewing.cover import Cover
 from safecity.video.viewing.encoder import Encoder
 from safecity.video.viewing.fragments import packets_in, retimed
+from safecity.video.viewing.heard import heard, mime_with
 from safecity.video.viewing.masked import LOOK_EVERY_S, SHORTEST_S
 from safecity.video.viewing.reels import Gap, Library, Reel, Shelf
 from safecity.video.viewing.veil import Veil, small_of
@@ -118,6 +119,10 @@ def _key_after(reel: Reel, part: int) -> int:
 def _passed_on(library: Library, shelf: Shelf, reel: Reel, span: _Span, speed: int) -> Chunk:
     """Return the recording's own fragments, moved to begin at 0; at high speed its keyframes."""
     start = reel.parts[span.first].start_ticks
+    if reel.sound is not None:
+        piece = heard(reel, reel.sound, span.first, span.end, keys_only=speed >= KEYS_FROM_SPEED)
+        mime = mime_with(reel.info.mime, reel.sound)
+        return _chunk(library, shelf, reel, span, start, mime, reel.info, (piece,))
     data = [reel.read(number, number + 1) for number in range(span.first, span.end)]
     if speed >= KEYS_FROM_SPEED or sum(map(len, data)) > LIMIT_BYTES:
         pieces: tuple[bytes, ...] = (_keys_alone(b"".join(data), start, reel.parts[span.end - 1].end_ticks),)

@@ -17,6 +17,7 @@ from safecity.video.recording import index
 from safecity.video.recording.fmp4 import Fragment, scan
 from safecity.video.recording.index import DeletedEntry, FileOutline, GapEntry, OutageEntry
 from safecity.video.recording.naming import moment_of
+from safecity.video.recording.sound import sound_of
 from safecity.video.stream.bitstream import StreamInfo, described_by
 from safecity.video.viewing.fragments import outline_of, timescales
 
@@ -73,6 +74,7 @@ class Reel:
             raise NotFound("nothing of this recording can be shown yet; try again in some seconds")
         self.film = film
         self.info: StreamInfo = described_by(self.init)
+        self.sound = sound_of(self.init)
         self.scales = timescales(self.init)
         self.keys = [number for number, part in enumerate(self.parts) if part.is_key]
         shown = sorted(ticks for part in self.parts[self.keys[0] :] for ticks in part.shown_at)
