@@ -20,6 +20,7 @@ import asyncpg
 from safecity.bus import engine as nats_engine
 from safecity.bus.connection import Bus, connect, ensure_streams, wake_mqtt
 from safecity.bus.engine import DeviceLogin
+from safecity.bus.logins import BusLogin
 from safecity.clock import Clock, SystemClock
 from safecity.store import engine as postgres_engine
 from safecity.store.database import Database, migrate, open_database
@@ -117,14 +118,18 @@ class NatsServer(Server):
             port=self.port,
             mqtt_host="127.0.0.1",
             mqtt_port=self.mqtt_port,
-            internal_password=PASSWORD,
+            passwords=dict.fromkeys(BusLogin, PASSWORD),
             devices=devices or [],
         )
 
     @property
     def url(self) -> str:
-        """Address with the login of the roles."""
-        return f"nats://{nats_engine.INTERNAL_USER}:{PASSWORD}@127.0.0.1:{self.port}"
+        """Address with the login that may everything."""
+        return self.url_of(BusLogin.SETUP)
+
+    def url_of(self, login: BusLogin) -> str:
+        """Return the address with a login of our own processes."""
+        return f"nats://{login}:{PASSWORD}@127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
         """Return the argument list that runs the server."""
@@ -132,7 +137,7 @@ class NatsServer(Server):
 
     async def ready(self) -> Bus:
         """Return a connection, with every stream and durable consumer made."""
-        await asyncio.to_thread(wake_mqtt, "127.0.0.1", self.mqtt_port, nats_engine.INTERNAL_USER, PASSWORD)
+        await asyncio.to_thread(wake_mqtt, "127.0.0.1", self.mqtt_port, BusLogin.SETUP, PASSWORD)
         bus = await connect(self.url, "tests", patience_s=START_S)
         await ensure_streams(bus, STREAM_MB)
         return bus

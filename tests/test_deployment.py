@@ -9,8 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from safecity.bus.logins import BusLogin
 from safecity.deployment import Folder, RunFile, free_port
 from safecity.errors import Configuration, Unavailable
 from safecity.supervisor import Program, State, Supervisor
@@ -158,3 +160,27 @@ asyncio.run(main())
         return Path(f"/proc/{child_pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
 
     await _until(gone)
+
+
+def test_each_group_of_roles_has_a_login_of_its_own_unless_the_bus_is_somebody_elses(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "var")
+    folder.prepare()
+    run = RunFile(
+        data_dir="d",
+        config_path="",
+        database_url="",
+        nats_url="nats://127.0.0.1:4222",
+        own_bus=True,
+        web_host="127.0.0.1",
+        web_port=1,
+        mqtt_host="127.0.0.1",
+        mqtt_port=2,
+        rtsp_port=3,
+        simulated=True,
+    )
+    urls = {folder.bus_url(run, login) for login in BusLogin}
+    assert len(urls) == len({url.rpartition(":")[0].rpartition(":")[2] for url in urls}) == len(BusLogin)
+    web = folder.bus_passwords()[BusLogin.WEB]
+    assert folder.bus_url(run, BusLogin.WEB) == f"nats://safecity.web:{web}@127.0.0.1:4222"
+    external = msgspec.structs.replace(run, nats_url="nats://us:secret@bus.example:4222", own_bus=False)
+    assert {folder.bus_url(external, login) for login in BusLogin} == {external.nats_url}

@@ -19,9 +19,10 @@ import structlog
 from safecity import __version__
 from safecity.bus import engine as nats_engine
 from safecity.bus.connection import Bus, can_store, connect
+from safecity.bus.logins import BusLogin
 from safecity.bus.subjects import ROLE_STATUS
 from safecity.config import Settings, load
-from safecity.deployment import MIN_FREE_MB, Folder, RunFile, free_port, internal_nats_url
+from safecity.deployment import MIN_FREE_MB, Folder, RunFile, free_port
 from safecity.errors import Configuration, SafeCityError
 from safecity.roles import Role, process_name, stop_within_s
 from safecity.store import engine as postgres_engine
@@ -123,7 +124,7 @@ async def running(plan: Plan, say: Say) -> AsyncIterator[Installation]:
                 _prepare_and_start_nats(plan, settings, run, supervisor, say),
             )
             await _run_to_end(plan.folder, "seed", say)
-            bus = await connect(run.nats_url, "supervisor")
+            bus = await connect(plan.folder.bus_url(run, BusLogin.SETUP), "supervisor")
             heard = await _start_roles(plan, run, supervisor, bus, say)
             guards = [
                 asyncio.create_task(_guard_bus(plan.folder, supervisor, bus)),
@@ -152,7 +153,8 @@ def _choose_ports(plan: Plan, settings: Settings) -> RunFile:
         data_dir=str(folder.root),
         config_path=str(plan.config_path.absolute()) if plan.config_path else "",
         database_url=settings.store.url or cluster.url(postgres_port),
-        nats_url=settings.bus.url or internal_nats_url(folder.secret("nats"), nats_port),
+        nats_url=settings.bus.url or f"nats://127.0.0.1:{nats_port}",
+        own_bus=not settings.bus.url,
         web_host=settings.web.host,
         web_port=free_port(settings.web.host, settings.web.port, "the console"),
         mqtt_host=settings.bus.mqtt_host,
@@ -235,7 +237,7 @@ async def _start_nats(folder: Folder, settings: Settings, run: RunFile, supervis
         port=port,
         mqtt_host=run.mqtt_host,
         mqtt_port=run.mqtt_port,
-        internal_password=folder.secret("nats"),
+        passwords=folder.bus_passwords(),
         devices=folder.devices(),
     )
 

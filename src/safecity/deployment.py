@@ -11,7 +11,8 @@ import structlog
 
 from safecity.access.policy import Role
 from safecity.access.sealed import KeyRing
-from safecity.bus.engine import INTERNAL_USER, DeviceLogin, write_secret
+from safecity.bus.engine import DeviceLogin, write_secret
+from safecity.bus.logins import BusLogin
 from safecity.config import Settings, load
 from safecity.errors import Configuration, StorageFull
 
@@ -31,7 +32,10 @@ MIN_FREE_MB: Final = 200
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What the roles of one running installation share; written by the supervisor, mode 0600."""
+    """What the roles of one running installation share; written by the supervisor, mode 0600.
+
+    nats_url: without a login where the bus is the embedded one (`own_bus`): each process takes its own.
+    """
 
     data_dir: str
     config_path: str
@@ -43,6 +47,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     mqtt_port: int
     rtsp_port: int
     simulated: bool
+    own_bus: bool = False
     prepared_anew: bool = False
     speed: float = 1.0
     scripted_operator: bool = False
@@ -170,6 +175,16 @@ class Folder:
         """Return a secret by name, made anew when there is none."""
         return write_secret(self.secrets / name)
 
+    def bus_passwords(self) -> dict[BusLogin, str]:
+        """Return the passwords of our own processes on the embedded bus."""
+        return {login: self.secret(login.secret_name) for login in BusLogin}
+
+    def bus_url(self, run: RunFile, login: BusLogin) -> str:
+        """Return the address of the bus with a login; one that is configured has its own in it."""
+        if not run.own_bus:
+            return run.nats_url
+        return run.nats_url.replace("://", f"://{login}:{self.secret(login.secret_name)}@")
+
     def devices(self) -> list[DeviceLogin]:
         """Return the logins of the MQTT devices."""
         if not self.devices_file.exists():
@@ -210,11 +225,6 @@ def city_folder(folder: Folder, run: RunFile) -> Path:
     """Return the folder of the city that this installation runs on."""
     configured = settings_of(run).city
     return Path(configured) if configured else folder.demo_city
-
-
-def internal_nats_url(password: str, port: int) -> str:
-    """Return the address of the embedded NATS with the roles' login."""
-    return f"nats://{INTERNAL_USER}:{password}@127.0.0.1:{port}"
 
 
 def free_port(host: str, wanted: int, what: str) -> int:

@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import structlog
 
 from safecity.bus.batcher import MicroBatcher
 from safecity.bus.connection import Bus, connect
+from safecity.bus.logins import BusLogin
 from safecity.bus.subjects import ROLE_STATUS
 from safecity.clock import Clock, SystemClock
 from safecity.config import Settings
@@ -44,6 +46,15 @@ class Role(StrEnum):
     SIMULATOR = "simulator"
 
 
+BUS_LOGINS: Final = {
+    Role.VIDEO: BusLogin.VIDEO,
+    Role.VIEWING: BusLogin.VIEWING,
+    Role.WEB: BusLogin.WEB,
+    Role.SIMULATOR: BusLogin.SIMULATOR,
+}
+"""As whom a role speaks on the bus; the others share the login of the core."""
+
+
 def process_name(role: str, shard: int) -> str:
     """Return the name of a process that does one shard of a role; the first is named like the role."""
     return f"{role}-{shard}" if shard else str(role)
@@ -69,7 +80,12 @@ class Surroundings:
 
     async def bus(self, name: str = "") -> Bus:
         """Return a new connection to NATS; calls and telemetry may have one each."""
-        bus = await connect(self.run.nats_url, f"{process_name(self.role, self.shard)}{name and '-' + name}")
+        login = BUS_LOGINS.get(self.role, BusLogin.CORE)
+        bus = await connect(
+            self.folder.bus_url(self.run, login),
+            f"{process_name(self.role, self.shard)}{name and '-' + name}",
+            inbox=login.inbox,
+        )
         self._stack.push_async_callback(bus.close)
         return bus
 

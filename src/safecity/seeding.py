@@ -8,7 +8,7 @@ import msgspec
 from safecity.access.sealed import Account
 from safecity.access.tokens import ensure_machine_token
 from safecity.bus.connection import connect, ensure_streams, limit_mqtt_stream, wake_mqtt
-from safecity.bus.engine import INTERNAL_USER
+from safecity.bus.logins import BusLogin
 from safecity.clock import SystemClock
 from safecity.deployment import MACHINE_TOKENS, Folder, RunFile, city_folder, settings_of
 from safecity.errors import Invalid
@@ -94,8 +94,8 @@ def former_cameras(content: bytes) -> list[tuple[CameraSetup, Account]]:
 async def _make_streams(folder: Folder, run: RunFile) -> None:
     settings = settings_of(run)
     if not settings.bus.url:
-        wake_mqtt(run.mqtt_host, run.mqtt_port, INTERNAL_USER, folder.secret("nats"))
-    bus = await connect(run.nats_url, "seed")
+        wake_mqtt(run.mqtt_host, run.mqtt_port, BusLogin.SETUP, folder.secret(BusLogin.SETUP.secret_name))
+    bus = await connect(folder.bus_url(run, BusLogin.SETUP), "seed")
     try:
         await ensure_streams(bus, settings.bus.max_stream_mb)
         await limit_mqtt_stream(bus, settings.bus.max_stream_mb)

@@ -8,6 +8,7 @@ import numpy as np
 
 from safecity.app import Installation
 from safecity.bus.connection import Bus, connect
+from safecity.bus.logins import BusLogin
 from safecity.bus.subjects import DURABLES
 from safecity.clock import SystemClock
 from safecity.deployment import Folder
@@ -57,7 +58,7 @@ async def collect(installation: Installation, begun: datetime, memory: Watch) ->
     """
     peak_mb = memory.look()
     await installation.supervisor.stop(Role.SIMULATOR)
-    bus = await connect(installation.run.nats_url, "summary")
+    bus = await connect(installation.plan.folder.bus_url(installation.run, BusLogin.SETUP), "summary")
     database = await open_database(installation.run.database_url, SystemClock(), size=2)
     try:
         await _drain(bus)

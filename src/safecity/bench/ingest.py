@@ -19,7 +19,7 @@ import uvloop
 from safecity.app import start_engines
 from safecity.bus.batcher import MicroBatcher
 from safecity.bus.connection import Bus, connect, ensure_streams, wake_mqtt
-from safecity.bus.engine import INTERNAL_USER
+from safecity.bus.logins import BusLogin
 from safecity.clock import SystemClock
 from safecity.config import Settings
 from safecity.deployment import Folder
@@ -68,8 +68,8 @@ async def _measure(options: argparse.Namespace, directory: Path) -> dict[str, fl
         database = await open_database(run.database_url, SystemClock(), size=2)
         stack.push_async_callback(database.close)
         await migrate(database)
-        wake_mqtt(run.mqtt_host, run.mqtt_port, INTERNAL_USER, folder.secret("nats"))
-        bus = await connect(run.nats_url, "bench")
+        wake_mqtt(run.mqtt_host, run.mqtt_port, BusLogin.SETUP, folder.secret(BusLogin.SETUP.secret_name))
+        bus = await connect(folder.bus_url(run, BusLogin.SETUP), "bench")
         stack.push_async_callback(bus.close)
         await ensure_streams(bus, 1024)
         await _forget_other_consumers(bus)
@@ -157,7 +157,8 @@ async def _wait_for(database: Database, wanted: int) -> int:
 
 async def _write_until_told(directory: Path) -> None:
     """Run the writer as its role does, and print its percentiles at the end."""
-    run = Folder(directory).read_run()
+    folder = Folder(directory)
+    run = folder.read_run()
     clock = SystemClock()
     lags_ms: list[float] = []
 
@@ -169,7 +170,7 @@ async def _write_until_told(directory: Path) -> None:
         )
 
     database = await open_database(run.database_url, clock, size=4)
-    bus = await connect(run.nats_url, "bench-writer")
+    bus = await connect(folder.bus_url(run, BusLogin.CORE), "bench-writer", inbox=BusLogin.CORE.inbox)
     work = asyncio.create_task(Writer(database, bus, clock, 30, on_committed).run())
     await asyncio.sleep(WARM_UP_S)
     print("ready", flush=True)

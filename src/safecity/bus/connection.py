@@ -3,9 +3,9 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import nats
-import paho.mqtt.client as mqtt
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -20,8 +20,9 @@ from nats.js.api import (
     StreamConfig,
 )
 from nats.js.errors import BadRequestError, NotFoundError
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.reasoncodes import ReasonCode
+
+if TYPE_CHECKING:
+    from paho.mqtt.reasoncodes import ReasonCode
 
 from safecity.bus.subjects import DURABLES, PROBE, STREAM_SUBJECTS, Durable, Stream
 from safecity.errors import Configuration, Unavailable
@@ -76,8 +77,10 @@ class Bus:
         return reply.data
 
 
-async def connect(url: str, name: str, *, patience_s: float = 30.0) -> Bus:
+async def connect(url: str, name: str, *, inbox: str = "_INBOX", patience_s: float = 30.0) -> Bus:
     """Return a connected bus; keeps trying for `patience_s`, and for ever once it was connected.
+
+    inbox: prefix of the subjects on which answers come; a login may be allowed its own only.
 
     Raises Unavailable when the server cannot be reached in that time.
     """
@@ -92,6 +95,7 @@ async def connect(url: str, name: str, *, patience_s: float = 30.0) -> Bus:
                 url,
                 name=name,
                 error_cb=on_error,
+                inbox_prefix=inbox,
                 allow_reconnect=True,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=0.2,
@@ -189,11 +193,15 @@ def wake_mqtt(host: str, port: int, user: str, password: str) -> None:
 
     Raises Unavailable when the MQTT listener does not let us in.
     """
+    # Every process of the bus imports this file, and only the set-up speaks MQTT.
+    import paho.mqtt.client as mqtt
+    from paho.mqtt.enums import CallbackAPIVersion
+
     connected = threading.Event()
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="safecity-setup")
     client.username_pw_set(user, password)
 
-    def on_connect(_c: object, _u: object, _f: object, reason: ReasonCode, _p: object) -> None:
+    def on_connect(_c: object, _u: object, _f: object, reason: "ReasonCode", _p: object) -> None:
         if not reason.is_failure:
             connected.set()
 

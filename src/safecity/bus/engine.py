@@ -4,11 +4,13 @@ import os
 import secrets
 import shutil
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 
 import bcrypt
 import msgspec
 
+from safecity.bus.logins import BusLogin, permissions
 from safecity.bus.subjects import MQTT_ROOT
 from safecity.errors import Configuration
 
@@ -19,8 +21,6 @@ MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 MAX_STORE_BYTES = 1 << 40
 """What streams may reserve in all. By default it is a share of the free disk, and a disk that is fuller at
 the next start would refuse the streams that ran before. Each stream has its own limit."""
-
-INTERNAL_USER = "safecity"
 
 
 class DeviceLogin(msgspec.Struct, frozen=True):
@@ -77,17 +77,19 @@ def write_config(
     port: int,
     mqtt_host: str,
     mqtt_port: int,
-    internal_password: str,
+    passwords: Mapping[BusLogin, str],
     devices: list[DeviceLogin],
 ) -> Path:
     """Write nats.conf under `directory` (mode 0600) and return its path.
 
+    passwords: of our own processes; each login may do what `logins` says and connect as a bus client only,
+    but that of the set-up, which makes the MQTT streams too.
     `sync_interval: always` makes JetStream write to disk before it acknowledges. Each device has its own
     login, may speak MQTT only, and may publish below sensors/<device_id>/ and nowhere else.
     """
     directory.mkdir(parents=True, exist_ok=True)
     users = [
-        f'    {{user: {INTERNAL_USER}, password: "{_hashed(internal_password)}"}}',
+        *(_internal(login, password) for login, password in passwords.items()),
         *(
             f'    {{user: "{device.device_id}", password: "{_hashed(device.password)}", '
             'allowed_connection_types: ["MQTT"], '
@@ -115,6 +117,12 @@ def write_config(
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def _internal(login: BusLogin, password: str) -> str:
+    rights = permissions(login)
+    limits = f', allowed_connection_types: ["STANDARD"], {rights}' if rights else ""
+    return f'    {{user: "{login}", password: "{_hashed(password)}"{limits}}}'
 
 
 def _hashed(password: str) -> str:
