@@ -161,6 +161,7 @@ def test_a_torn_file_is_cut_entered_and_the_chain_goes_on(tmp_path, film):
         bench.recorder.add(packet)
     # The program is killed here: the last file is open, its end torn, the index line half written.
     wait_for(lambda: len(bench.files()) == 2, "two finished files")
+    assert bench.archive.stop(10)
     torn = max(bench.folder.glob("*/*.mp4"))
     with torn.open("ab") as file:
         file.write(b"\x00\x00\x40\x00moof" + b"x" * 100)

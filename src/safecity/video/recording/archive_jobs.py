@@ -20,6 +20,8 @@ class ArchiveCounters(msgspec.Struct):
     deleted_snapshots: int = 0
     prunings: int = 0
     disk_errors: int = 0
+    clock_doubts: int = 0
+    """How often something seemed too old while the clock was not believed."""
 
 
 class Finish(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ import structlog
 from safecity.clock import Clock
 from safecity.model.video import Hold, RetentionPolicy
 from safecity.video.recording.archive_jobs import ArchiveCounters
+from safecity.video.recording.calendar import Calendar
 from safecity.video.recording.claims import Claims, read_policy
 from safecity.video.recording.index import DeletionReason, PrunedEntry
 from safecity.video.recording.pruning import prune
@@ -74,6 +75,7 @@ class Clearing:
         self._prune_least = prune_least
         self._holds: dict[str, Holds] | None = None
         self._policies: dict[str, RetentionPolicy] = {}
+        self._calendar = Calendar(clock)
         self._turn: deque[str] = deque()
         self._tidied = 0
 
@@ -119,6 +121,7 @@ class Clearing:
 
     def sweep(self, at_least_bytes: int = 0) -> None:
         """Delete what is beyond a camera's limits; then the oldest of all while the disk has little room."""
+        self._calendar.look()
         for camera_id, ledger in self.ledgers.items():
             self._expire(camera_id, ledger)
         try:
@@ -200,7 +203,12 @@ class Clearing:
 
     def _expire(self, camera_id: str, ledger: Ledger) -> None:
         limits = self._limits(camera_id)
-        for file in ledger.expired(self._clock.now().timestamp() - limits.max_age_s, self.held(camera_id)):
+        too_old_s = self._clock.now().timestamp() - limits.max_age_s
+        expired = ledger.expired(too_old_s, self.held(camera_id))
+        if expired and not self._calendar.is_believed(self.ledgers.values()):
+            self._counters.clock_doubts += 1
+            expired = []
+        for file in expired:
             if not self.held(camera_id).cover(file.start_s, file.end_s):
                 self._delete(camera_id, file, DeletionReason.AGE)
                 self._counters.deleted_by_age += 1
@@ -218,6 +226,8 @@ class Clearing:
     def _tidy_camera(self, camera_id: str) -> None:
         folder, now = self._directory / camera_id, self._clock.now()
         too_old = now - timedelta(seconds=self._limits(camera_id).max_age_s)
+        if not self._calendar.is_believed(self.ledgers.values()):
+            return
         try:
             self._counters.deleted_snapshots += delete_snapshots(
                 folder, too_old, lambda: self.held(camera_id)

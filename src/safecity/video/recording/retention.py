@@ -146,6 +146,16 @@ class Ledger:
             if self._ends[at] < before_s and not holds.cover(self._starts[at], self._ends[at])
         ]
 
+    def around(self, since_s: float, until_s: float) -> tuple[float | None, float | None]:
+        """Return when the last file ended that began before `since_s`, and when the first one began after it.
+
+        That is looked for until `until_s`; None for what there isn't.
+        """
+        at = bisect.bisect_left(self._starts, since_s)
+        end_s = self._ends[at - 1] if at else None
+        is_there = at < len(self._starts) and self._starts[at] <= until_s
+        return end_s, self._starts[at] if is_there else None
+
     def remove(self, file: Kept) -> None:
         """Forget a file that has been deleted."""
         at = bisect.bisect_left(self._starts, file.start_s)
