@@ -72,7 +72,7 @@ async def recorded(config: CameraConfig, directory: Path, *, allowed: bool) -> t
     room = VideoRoom((config,), directory, told.publish, SystemClock(), settings=settings, backoff=SOON)
     await room.start()
     try:
-        await until(lambda: room.figures()[0].packets > 75, "three seconds of pictures")
+        await until(lambda: room.figures()[0].packets > 50, "two seconds of pictures")
         await until(lambda: told.states("cam-0")[-1] == "live", "the state")
         live = await room.live_start("cam-0")
         assert not has_sound(live.init)
@@ -94,7 +94,7 @@ def heard(data: Path | bytes) -> tuple[int, float, float]:
     return len(times), times[0], times[-1]
 
 
-@pytest.mark.parametrize(("allowed", "asked"), [(False, False), (False, True), (True, False)])
+@pytest.mark.parametrize(("allowed", "asked"), [(False, True), (True, False)])
 async def test_no_sound_is_kept_unless_both_policy_and_setup_say_so(open_sounding, tmp_path, allowed, asked):
     street = open_sounding(tone())
     config = asking(street) if asked else street.config(0)
@@ -109,7 +109,7 @@ async def test_sound_that_policy_allows_is_recorded_beside_the_pictures(open_sou
     with av.open(str(path)) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
         pictures = [frame.time for frame in container.decode(video=0)]
-    assert len(pictures) > 70
+    assert len(pictures) > 45
     count, first_s, last_s = heard(path)
     assert first_s < 1.0
     assert abs(last_s - pictures[-1]) < 0.5
@@ -133,6 +133,41 @@ async def test_other_sound_is_left_out_and_the_state_says_so(open_sounding, tmp_
         assert not container.streams.audio
 
 
+async def test_sound_that_is_switched_off_ends_at_once_and_every_file_keeps_its_own(open_sounding, tmp_path):
+    config = asking(open_sounding(tone()))
+    settings = msgspec.structs.replace(SETTINGS, audio_allowed=True, segment_s=0.8)
+    room = VideoRoom((config,), tmp_path, Told().publish, SystemClock(), settings=settings, backoff=SOON)
+    await room.start()
+    try:
+        await until(lambda: room.figures()[0].files >= 3, "files with sound")
+        quiet = msgspec.structs.replace(config, setup=msgspec.structs.replace(config.setup, audio=False))
+        await room.apply([quiet])
+        files = room.figures()[0].files
+        await until(lambda: room.figures()[0].files > files + 1, "files without sound")
+    finally:
+        await room.stop()
+    folder = tmp_path / "cam-0"
+    entries = [entry for entry in index.read(folder) if isinstance(entry, index.FileEntry)]
+    kinds = [entry.has_sound for entry in entries]
+    assert kinds == sorted(kinds, reverse=True)
+    assert set(kinds) == {True, False}
+    for entry in entries:
+        with av.open(str(folder / entry.path)) as container:
+            assert bool(container.streams.audio) is entry.has_sound
+    sounding = [heard(folder / entry.path) for entry in entries if entry.has_sound]
+    # Not one piece is missing between two files that follow each other, or counted twice.
+    ends = [
+        entry.start.timestamp() + last_s for entry, (_, _, last_s) in zip(entries, sounding, strict=False)
+    ]
+    starts = [
+        entry.start.timestamp() + first_s for entry, (_, first_s, _) in zip(entries, sounding, strict=False)
+    ]
+    unit_s = UNIT_TICKS / TICKS_PER_S
+    steps = [start - end for end, start in zip(ends[1:-1], starts[2:], strict=True)]
+    assert all(unit_s / 2 < step < 4 * unit_s for step in steps), steps
+    assert verify("cam-0", folder).is_whole
+
+
 KILLED = """
 import asyncio, sys
 from pathlib import Path
@@ -148,7 +183,7 @@ async def main():
     settings = VideoSection(min_free_mb=0, audio_allowed=True)
     room = VideoRoom((config,), Path(sys.argv[2]), publish, SystemClock(), settings=settings)
     await room.start()
-    while room.figures()[0].packets < 75:
+    while room.figures()[0].packets < 50:
         await asyncio.sleep(0.05)
     print("recording", flush=True)
     await asyncio.sleep(60)
@@ -170,11 +205,11 @@ def test_after_sigkill_sound_and_pictures_are_there(open_sounding, tmp_path):
         process.stdout.close()
     folder = tmp_path / "cam-0"
     (path,) = folder.glob("*/*.mp4")
-    assert heard(path)[0] > 10
+    assert heard(path)[0] > 5
     assert recover("cam-0", folder, SystemClock()).repaired == 1
     (entry,) = [entry for entry in index.read(folder) if isinstance(entry, index.FileEntry)]
     assert (entry.has_sound, entry.recovered) == (True, True)
-    assert heard(path)[0] > 10
+    assert heard(path)[0] > 5
     with av.open(str(path)) as container:
         assert sum(1 for _ in container.decode(video=0)) > 20
     assert verify("cam-0", folder).is_whole
