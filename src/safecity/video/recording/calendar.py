@@ -2,8 +2,8 @@
 
 A clock that is set far forward, by a dead battery or a slip of the hand, would make everything too old at
 once, and what is deleted does not come back when the clock is put right. So nothing goes by its age for a day
-after a leap: of the wall clock beside the monotonic one while the program runs, or of what has been recorded over a
-restart. A leap that was right, after long repairs for instance, only delays deletion by that day.
+after a leap: of the wall clock beside the monotonic one while the program runs, or of what has been recorded
+over a restart. A leap that was right, after long repairs for instance, only delays deletion by that day.
 """
 
 from collections.abc import Iterable
