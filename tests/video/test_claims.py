@@ -159,6 +159,67 @@ def test_a_folder_is_kept_until_the_disk_took_what_a_removed_camera_recorded(
     other.give_back_all()
 
 
+def two_processes(tmp_path: Path, need_bytes: int) -> tuple[IndexWriter, IndexWriter, Shelf, Shelf]:
+    """Return two cameras, the later one second, each with a process of its own, on one full disk."""
+    first, second = IndexWriter(tmp_path / CAMERA), IndexWriter(tmp_path / "cam-2", "cam-2")
+    first.record(5)
+    second.pause(600)
+    second.record(5)
+    size = 1000
+
+    def free_bytes(folder: Path) -> int:
+        return size - 10 * len(list(folder.glob("*/*/*.mp4")))
+
+    wanted = Retention(max_age_s=1e9, min_free_bytes=size - 100 + need_bytes)
+    shelves = [Shelf(tmp_path, wanted, free_bytes=free_bytes) for _ in range(2)]
+    for writer, shelf in zip((first, second), shelves, strict=True):
+        shelf.archive.add_camera(writer.camera_id, RetentionPolicy())
+    return first, second, *shelves
+
+
+def test_for_space_the_oldest_goes_whosever_it_is_and_no_more_than_is_missing(tmp_path: Path) -> None:
+    first, _, old, new = two_processes(tmp_path, need_bytes=15)
+    new.archive.start()
+    wait_for((tmp_path / ".room-wanted").exists, "the other process to be asked")
+    old.archive.start()
+    wait_for(lambda: len(old.deleted()) == 2, "the oldest to go")
+    for shelf in (old, new):
+        shelf.archive.make_room()  # the disk has refused a file, each says
+    wait_for(lambda: len(old.deleted()) >= 3, "one more to go")
+    assert new.archive.stop(10)
+    assert old.archive.stop(10)
+    assert old.deleted() == paths(first)[: len(old.deleted())]
+    assert len(old.deleted()) <= 4
+    assert new.deleted() == []
+    assert not new.archive.is_exhausted
+
+
+def test_when_the_other_process_deletes_nothing_our_own_oldest_goes(tmp_path: Path) -> None:
+    _, second, old, new = two_processes(tmp_path, need_bytes=15)
+    new.archive.start()
+    wait_for((tmp_path / ".room-wanted").exists, "the other process to be asked")
+    assert new.deleted() == []
+    new.clock.advance(6.0)
+    wait_for(lambda: len(new.deleted()) == 2, "our own to go")
+    assert new.archive.stop(10)
+    assert new.deleted() == paths(second)[:2]
+    assert not (tmp_path / ".room-wanted").exists()
+    assert old.archive.stop(10)
+
+
+def test_the_disk_is_exhausted_only_when_all_that_all_processes_have_is_held(tmp_path: Path) -> None:
+    _, _, _, new = two_processes(tmp_path, need_bytes=200)
+    all_of_second = hold(0, 2000, "cam-2")
+    new.archive.set_holds([all_of_second])
+    new.archive.start()
+    wait_for((tmp_path / ".room-wanted").exists, "the other process to be asked")
+    assert not new.archive.is_exhausted
+    new.archive.set_holds([all_of_second, hold(0, 2000)])
+    wait_for(lambda: new.archive.is_exhausted, "the archive to know that all is held")
+    assert new.archive.stop(10)
+    assert new.deleted() == []
+
+
 def test_a_camera_moves_to_another_process(tmp_path: Path) -> None:
     first = Shelf(tmp_path)
     first.archive.add_camera(CAMERA, RetentionPolicy())

@@ -230,8 +230,12 @@ class Archive:
 
     def _do(self, job: Job) -> None:
         match job:
-            case None | Retry():
+            case None:
                 self._retry()
+            case Retry():
+                self._retry()
+                if self._clearing.is_room_wanted:
+                    self._clearing.make_room()
             case MakeRoom() | Sweep():
                 # A disk that says it is full loses a file even when it looks as if it had room (quotas).
                 self._clearing.sweep(at_least_bytes=int(isinstance(job, MakeRoom)))

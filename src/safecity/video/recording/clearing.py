@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -32,8 +33,12 @@ from safecity.video.recording.retention import (
     holds_by_camera,
     remove_empty_days,
 )
+from safecity.video.recording.space import SharedDisk
 
 log = structlog.get_logger()
+
+OTHERS_WITHIN_S: Final = 5.0
+"""So long another process has to delete what is older than all of ours; then ours go."""
 
 Bury = Callable[[str, Kept, DeletionReason], None]
 """Enters the tombstone of a camera's file, then deletes the file."""
@@ -76,6 +81,8 @@ class Clearing:
         self._holds: dict[str, Holds] | None = None
         self._policies: dict[str, RetentionPolicy] = {}
         self._calendar = Calendar(clock)
+        self._disk = SharedDisk(directory)
+        self._waits_since_s: float | None = None
         self._turn: deque[str] = deque()
         self._tidied = 0
 
@@ -124,15 +131,43 @@ class Clearing:
         self._calendar.look()
         for camera_id, ledger in self.ledgers.items():
             self._expire(camera_id, ledger)
+        self.make_room(at_least_bytes)
+
+    def make_room(self, at_least_bytes: int = 0) -> None:
+        """Delete the oldest of all while the disk has little room, or a process that shares it wants some.
+
+        When the oldest is that of another process, that one deletes it; ours go when it doesn't.
+        """
         try:
-            missing = max(at_least_bytes, self._retention.min_free_bytes - self._free_bytes(self._directory))
+            with self._disk.turn() as is_ours:
+                if is_ours:
+                    self._take_turn(at_least_bytes)
+                elif at_least_bytes:
+                    self._disk.want()
         except OSError as error:
             self._refuse("free space", error)
+
+    @property
+    def is_room_wanted(self) -> bool:
+        """Whether a process that shares the disk wants room."""
+        return self._disk.is_wanted
+
+    def _take_turn(self, at_least_bytes: int) -> None:
+        free_bytes = self._free_bytes(self._directory)
+        missing = max(at_least_bytes, int(self._disk.is_wanted), self._retention.min_free_bytes - free_bytes)
+        if self._holds is None:
+            self._judge(missing, is_anything_left=False)
             return
+        left: float | None = None
         if missing > 0:
             with self._with_rest():
-                missing = self._make_room(missing)
-        self._judge(missing)
+                missing, left = self._delete_oldest(missing)
+        if missing > 0 and left is not None:
+            self._disk.want()
+        else:
+            self._disk.withdraw()
+            self._waits_since_s = None
+        self._judge(missing, is_anything_left=left is not None)
 
     def tidy(self) -> None:
         """Look at one camera's snapshots, empty folders and old entries; the next time at the next one's.
@@ -154,17 +189,30 @@ class Clearing:
         policy = self._policies.get(camera_id) or read_policy(self._directory / camera_id)
         return Limits.of(policy, self._retention)
 
-    def _make_room(self, missing: int) -> int:
-        """Delete the oldest of all cameras until so many bytes are free; return how many still miss."""
+    def _delete_oldest(self, missing: int) -> tuple[int, float | None]:
+        """Delete the oldest until so many bytes are free, or another process has older ones.
+
+        Returns how many bytes still miss, and when the oldest began that others have; None without one.
+        """
+        theirs_s = self._disk.oldest_of_others(self.ledgers, self.held)
         while missing > 0 and (found := self._oldest()) is not None:
+            if theirs_s is not None and theirs_s < found[1].start_s and self._is_patient():
+                return missing, theirs_s
             log.warning("the oldest recording goes: the disk is full", camera=found[0], file=found[1].path)
             self._delete(*found, DeletionReason.SPACE)
             self._counters.deleted_for_space += 1
             missing -= found[1].size_bytes
-        return missing
+        return missing, theirs_s
 
-    def _judge(self, missing: int) -> None:
-        exhausted = missing > 0 and self._oldest() is None
+    def _is_patient(self) -> bool:
+        """Return whether the other process still has time to delete its oldest."""
+        now_s = self._clock.monotonic_s()
+        if self._waits_since_s is None:
+            self._waits_since_s = now_s
+        return now_s - self._waits_since_s < OTHERS_WITHIN_S
+
+    def _judge(self, missing: int, *, is_anything_left: bool) -> None:
+        exhausted = missing > 0 and not is_anything_left and self._oldest() is None
         if exhausted and not self.is_exhausted:
             log.error(
                 "the disk is full and every recording on it is held",
