@@ -10,7 +10,7 @@ from safecity.clock import ManualClock
 from safecity.errors import Unavailable
 from safecity.model.video import StreamRole
 from safecity.video.live import LOOK_S, FragmentKind, LiveView
-from safecity.video.picture import still
+from safecity.video.picture import PictureDecoder, jpeg
 from safecity.video.stream.bitstream import TICKS_PER_S
 
 
@@ -81,14 +81,13 @@ def test_a_lost_camera_cannot_be_joined_until_its_next_keyframe_and_a_new_header
     viewer = Viewer()
     with pytest.raises(Unavailable):
         viewer.live.start(StreamRole.MAIN)
-    with pytest.raises(Unavailable):
-        viewer.live.last_key()
     viewer.live.begin(info)
     for packet in packets[:5]:
         viewer.live.add(packet)
-    viewer.live.start(StreamRole.MAIN)
+    assert viewer.live.start(StreamRole.MAIN).taken_at_s == packets[4].time_s
     viewer.live.end("the camera closed the connection")
-    assert viewer.live.last_key() == (info, packets[0])
+    with pytest.raises(Unavailable):
+        viewer.live.start(StreamRole.MAIN, keep=False)
     viewer.live.begin(info)
     assert viewer.sent == []
     viewer.live.begin(info._replace(width=640))
@@ -97,15 +96,15 @@ def test_a_lost_camera_cannot_be_joined_until_its_next_keyframe_and_a_new_header
         viewer.live.start(StreamRole.MAIN)
 
 
-def test_a_still_is_a_jpeg_of_the_whole_picture(film):
+def test_a_keyframe_alone_becomes_a_jpeg_of_the_whole_picture(film):
     info, packets = film
-    data = still(info, packets[20])
+    data = jpeg(PictureDecoder(info).decode_alone(packets[20]))
     assert data[:2] == b"\xff\xd8"
     with av.open(io.BytesIO(data), format="mjpeg") as container:
         frame = next(container.decode(video=0))
     assert (frame.width, frame.height) == (768, 576)
-    with pytest.raises(Unavailable):
-        still(info, packets[20]._replace(sample=b"\x00\x00\x00\x04\x65\x88\x80\x00"))
+    damaged = packets[20]._replace(sample=b"\x00\x00\x00\x04\x65\x88\x80\x00")
+    assert PictureDecoder(info).decode_alone(damaged) is None
 
 
 def test_a_look_at_what_is_there_keeps_nothing_coming(film):

@@ -17,11 +17,12 @@ from safecity.errors import SafeCityError, Unavailable
 from safecity.model.video import CameraSetup, StreamRole
 from safecity.store.database import Database
 from safecity.video.live import FragmentKind, LiveView
+from safecity.video.masking.hidden import small_of
 from safecity.video.masking.planes import layers
 from safecity.video.viewing.desk import Desk
 from safecity.video.viewing.masked import BEHIND_S, MaskedView
-from safecity.video.viewing.setups import OneFinder, Veils
-from safecity.video.viewing.veil import NO_FINDER, NO_SETUP, Veil, small_of
+from safecity.video.viewing.setups import OneFinder, Setups, Veils
+from safecity.video.viewing.veil import NO_FINDER, NO_SETUP, Veil
 
 from .viewing_parts import Found, decoded, detail, kept, mask, setup
 
@@ -97,8 +98,8 @@ def test_a_person_is_gone_in_every_picture_and_the_street_is_not(film):
 def test_the_people_of_the_demo_film_are_hidden_by_the_real_detector(film):
     """Every picture of 6 s, everybody in it: the share of their detail that is left, in the whole path."""
     from safecity.video.detector import make_detector
+    from safecity.video.masking.hidden import CONFIDENCE
     from safecity.video.picture import PictureDecoder
-    from safecity.video.viewing.cover import CONFIDENCE
 
     info, packets = film
     finder = make_detector(VideoSection(detector_confidence=CONFIDENCE))
@@ -235,6 +236,38 @@ def test_the_picture_to_draw_on_hides_people_whatever_the_setup_says():
     assert not veils.of("cam").searches
 
 
+@pytest.mark.engines
+@pytest.mark.parametrize("defect", ["not a setup", "no such setup", "no table"])
+async def test_a_setup_that_cannot_be_read_ends_nothing_and_hides_its_own_camera(
+    database: Database, defect: str
+) -> None:
+    veils = Veils(OneFinder(Found, ManualClock(datetime(2026, 1, 1, tzinfo=UTC))))
+    setups = Setups(database, veils)
+    for camera_id in ("cam", "other"):
+        await _put(database, setup(camera_id))
+    await setups.refresh("cam", "other")
+    assert [veils.of(id_).coarse for id_ in ("cam", "other")] == ["", ""]
+    if defect == "no table":
+        await database.pool.execute("ALTER TABLE camera_setup RENAME TO elsewhere")
+    else:
+        wrong = {"not a setup": '{"id": 7}', "no such setup": '{"id": "a b", "name": "x", "url": "x"}'}[
+            defect
+        ]
+        await database.pool.execute("UPDATE camera_setup SET doc = $1 WHERE id = 'cam'", wrong)
+    await setups.refresh("cam", "other")
+    await _put_masks(database, defect)
+    await setups.refresh("cam", "other")
+    # Where nothing can be read what was known still counts; what is read and not understood hides all.
+    known = defect == "no table"
+    assert [veils.of(id_).coarse for id_ in ("cam", "other")] == ["" if known else NO_SETUP, ""]
+    assert veils.of("other").searches is known
+
+
+async def _put_masks(database: Database, defect: str) -> None:
+    if defect != "no table":
+        await _put(database, setup("other", blur_persons=False))
+
+
 class Shard:
     """A recording process on the bus: plays the film for ever at its own pace, under both names."""
 
@@ -307,6 +340,7 @@ async def test_a_view_on_the_bus(bus: Bus, database: Database, film, tmp_path) -
         await _until_black(desk)
         still = await desk.still("cam", masked=True)
         assert still.jpeg.startswith(b"\xff\xd8")
+        assert still.at.timestamp() in [packet.time_s for packet in film[1]]
         assert (await desk.still("cam", masked=False)).coarse == ""
         assert PEEK in shard.asked
         await shard.stop()

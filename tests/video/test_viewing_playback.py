@@ -1,6 +1,7 @@
 """Playback: chunks in a chain cover a recording once, frame by frame exactly, over files and gaps."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from safecity.errors import Invalid, NotFound, Unavailable
 from safecity.video.masking.planes import layers
+from safecity.video.viewing import reels
 from safecity.video.viewing.fragments import packets_in
 from safecity.video.viewing.playback import LIMIT_BYTES, Chunk, chunk
 from safecity.video.viewing.reels import Library
@@ -51,6 +53,22 @@ def shown(one: Chunk) -> list[float]:
 
 
 ALL = [n / 10 for n in range(120)] + [17 + n / 10 for n in range(80)]
+
+
+def test_films_are_forgotten_in_the_order_of_their_use_whoever_plays_them(recorded, monkeypatch):
+    monkeypatch.setattr(reels, "KEPT_REELS", 2)
+    library = Library(recorded)
+    films = library.shelf("cam").films
+    first, second, third = films[:3]
+    kept = library.reel(first)
+    library.reel(second)
+    assert library.reel(first) is kept
+    library.reel(third)
+    assert library.reel(first) is kept
+    with ThreadPoolExecutor(4) as threads:
+        played = list(threads.map(library.reel, [first, second, third] * 40))
+    assert all(reel.film in films for reel in played)
+    assert len(library._reels) == 2
 
 
 @pytest.mark.parametrize("speed", [1, 2, 4])

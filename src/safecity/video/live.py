@@ -34,13 +34,17 @@ class FragmentKind(StrEnum):
 
 
 class LiveStart(msgspec.Struct, frozen=True, kw_only=True):
-    """What a new viewer needs: the type for its MediaSource, the header, and the pictures so far."""
+    """What a new viewer needs: the type for its MediaSource, the header, and the pictures so far.
+
+    taken_at_s: when the last of them was taken, seconds since 1970 UTC; 0 where that isn't known.
+    """
 
     mime: str
     width: int
     height: int
     init: bytes
     fragments: list[bytes]
+    taken_at_s: float = 0.0
 
 
 FragmentListener = Callable[[str, StreamRole, FragmentKind, bytes], None]
@@ -89,14 +93,16 @@ class LiveView:
             self._on_fragment(self.camera_id, name, kind, data)
 
     def end(self, reason: str) -> None:
-        """Know that the stream has ended: the last picture stays for stills, there is nothing to join."""
+        """Know that the stream has ended: there is nothing to join, and nothing old is shown as new."""
         with self._lock:
-            del self._ring[1:]
+            self._ring = []
+            self._ring_bytes = 0
 
     def start(self, name: StreamRole, *, keep: bool = True) -> LiveStart:
         """Return what a new viewer needs and keep fragments coming under `name` for LOOK_S.
 
-        keep: false only to look at what is there. Raises Unavailable while no whole keyframe has come.
+        keep: false only to look at what is there. Raises Unavailable after the end of the stream and
+        until a whole keyframe has come.
         """
         with self._lock:
             if self._info is None or not self._ring:
@@ -112,6 +118,7 @@ class LiveView:
                 height=self._info.height,
                 init=self._info.init,
                 fragments=[joined],
+                taken_at_s=last.time_s,
             )
 
     def hand_over(self, name: StreamRole, other: "LiveView") -> None:
@@ -129,13 +136,6 @@ class LiveView:
             info = self._info
         if info is not None:
             self._on_fragment(self.camera_id, name, FragmentKind.INIT, info.init)
-
-    def last_key(self) -> tuple[StreamInfo, VideoPacket]:
-        """Return the stream and its last keyframe. Raises Unavailable when there is none."""
-        with self._lock:
-            if self._info is None or not self._ring:
-                raise Unavailable("this camera has sent no picture yet; try again when its state is live")
-            return self._info, self._ring[0]
 
     def _keep(self, packet: VideoPacket) -> None:
         if packet.is_key:

@@ -1,4 +1,4 @@
-"""Pictures out of packets: decoding with one thread, and stills as JPEG."""
+"""Pictures out of packets: decoding with one thread, and JPEG."""
 
 import contextlib
 from fractions import Fraction
@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import av
 
-from safecity.errors import Unavailable
 from safecity.video.stream.bitstream import CODECS, TICKS_PER_S, StreamInfo, VideoPacket
 
 JPEG_QUALITY: Final = 4
@@ -85,11 +84,3 @@ def jpeg(frame: Any) -> bytes:
     picture.pts = 0
     picture.time_base = encoder.time_base
     return b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None)))
-
-
-def still(info: StreamInfo, packet: VideoPacket) -> bytes:
-    """Return the keyframe `packet` of the stream `info` as JPEG. Raises Unavailable when it is damaged."""
-    frame = PictureDecoder(info).decode_alone(packet)
-    if frame is None:
-        raise Unavailable("the camera's last picture is damaged; try again in some seconds")
-    return jpeg(frame)

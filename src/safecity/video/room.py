@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -17,9 +17,9 @@ from safecity.model.observation import Observation
 from safecity.model.source import Camera
 from safecity.model.video import CAMERAS_PER_SHARD, CameraSetup, Hold, StreamRole
 from safecity.video.camera import CameraConfig
-from safecity.video.detector import make_detector
+from safecity.video.detector import Detections, Detector, make_detector
 from safecity.video.live import FragmentKind, FragmentListener, LiveStart
-from safecity.video.picture import still
+from safecity.video.masking.hidden import CONFIDENCE
 from safecity.video.recording.archive import Archive, EntryListener, Retention
 from safecity.video.recording.index import Entry
 from safecity.video.recording.recorder import Recorder
@@ -74,8 +74,9 @@ class VideoRoom:
             min_free_bytes=self._settings.min_free_mb * 1024 * 1024,
         )
         self._archive = Archive(directory, retention, clock, self._tell_entry)
-        self._snapshots = Snapshots(directory)
-        self._analysis = Analysis(lambda: make_detector(self._settings), self._on_event, clock)
+        self._detector: Detector | None = None
+        self._snapshots = Snapshots(directory, self._search)
+        self._analysis = Analysis(self._make_detector, self._on_event, clock)
         self._watching = watching
         self._shared = Surroundings(
             analysis=self._analysis,
@@ -260,10 +261,14 @@ class VideoRoom:
         """
         return self._unit(camera_id).view(role).start(role, keep=keep)
 
-    async def still(self, camera_id: str) -> bytes:
-        """Return a camera's last keyframe as JPEG. Raises NotFound and Unavailable as `live_start`."""
-        info, packet = self._unit(camera_id).view(StreamRole.MAIN).last_key()
-        return await asyncio.to_thread(still, info, packet)
+    def _make_detector(self) -> Detector:
+        """Return the detector; called in the analysis thread, once."""
+        self._detector = make_detector(self._settings)
+        return self._detector
+
+    def _search(self, small: Any) -> Detections | None:
+        """Look for people with care, for a snapshot; called in the thread that writes them."""
+        return self._detector.detect(small, CONFIDENCE) if self._detector is not None else None
 
     def _unit(self, camera_id: str) -> CameraUnit:
         if camera_id not in self._units:

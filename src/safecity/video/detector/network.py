@@ -62,13 +62,17 @@ class Detector:
         self._confidence = confidence
         self._lock = threading.Lock()
 
-    def detect(self, frame: Any) -> Detections:
-        """Return the objects in a decoded picture (av.VideoFrame)."""
+    def detect(self, frame: Any, confidence: float | None = None) -> Detections:
+        """Return the objects in a decoded picture (av.VideoFrame).
+
+        confidence: score from which a detection counts this time, by default the detector's own.
+        """
+        least = self._confidence if confidence is None else confidence
         with self._lock:
             scale = self._letterbox(frame)
             self._request.infer({0: self._input})
             outputs = [self._request.get_output_tensor(i).data[0] for i in range(self._outputs)]
-            found = self._decode(outputs, self._confidence)
+            found = self._decode(outputs, least)
         boxes = found.boxes / np.float32(scale)
         np.clip(boxes[:, 0::2], 0, frame.width, out=boxes[:, 0::2])
         np.clip(boxes[:, 1::2], 0, frame.height, out=boxes[:, 1::2])

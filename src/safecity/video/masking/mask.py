@@ -23,7 +23,10 @@ _FLAT_PX: Final = 1e-9
 
 
 class Masks:
-    """The masks of one camera. Rasterised once for each size of picture; used by one thread at a time."""
+    """The masks of one camera. Rasterised once for each size of picture.
+
+    For many threads: what is remembered is complete before it is kept, and never changed after.
+    """
 
     def __init__(self, setup: CameraSetup) -> None:
         """Paint the masks of `setup`."""

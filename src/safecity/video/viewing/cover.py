@@ -8,17 +8,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from safecity.model.video_rule import CLASSES, ObjectClass
 from safecity.video.detector import EMPTY, Detections
 from safecity.video.masking.blur import Boxes
+from safecity.video.masking.hidden import persons
 from safecity.video.watching.tracker import Tracker, Tracks
 
-CONFIDENCE: Final = 0.2
-"""Score from which a detection hides what is there; events want more."""
 KEEP_S: Final = 1.0
 """How long somebody is covered who is no longer found: between where they were and where they were going."""
-HIDDEN: Final = frozenset({ObjectClass.PERSON, ObjectClass.BICYCLE, ObjectClass.MOTORCYCLE})
-_HIDDEN: Final = np.array([kind in HIDDEN for kind in CLASSES])
 
 
 class _Seen(NamedTuple):
@@ -59,9 +55,3 @@ class Cover:
             self._seen[int(tracks.ids[row])] = _Seen(tracks.boxes[row].copy(), time_s)
         known = set(tracks.ids.tolist())
         self._seen = {id_: seen for id_, seen in self._seen.items() if id_ in known}
-
-
-def persons(found: Detections) -> Detections:
-    """Return those detections that hide somebody."""
-    rows = _HIDDEN[found.classes]
-    return Detections(found.boxes[rows], found.scores[rows], found.classes[rows])

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -19,7 +19,7 @@ from safecity.model.video import StreamRole
 from safecity.store.database import Database
 from safecity.video.detector import make_detector
 from safecity.video.live import LiveStart
-from safecity.video.viewing.cover import CONFIDENCE
+from safecity.video.masking.hidden import CONFIDENCE
 from safecity.video.viewing.playback import MAX_SPEED, Chunk, chunk
 from safecity.video.viewing.reels import Library
 from safecity.video.viewing.setups import OneFinder, Setups, Veils
@@ -116,13 +116,13 @@ class Desk:
         """
         stream = StreamRole.SUB if masked else StreamRole.MAIN
         source = await ask(self._bus, camera_id, stream, PEEK)
-        now = self._clock.now()
+        taken_at = datetime.fromtimestamp(source.taken_at_s, UTC)
         if masked:
             await self._setups.refresh(camera_id)
 
         def make() -> Picture:
             veil = self._veils.of(camera_id, strict=strict) if masked else None
-            return newest(source.init, source.fragments, now, veil)
+            return newest(source.init, source.fragments, taken_at, veil)
 
         return await self._make(make)
 

@@ -13,11 +13,12 @@ import msgspec
 from safecity.clock import Clock
 from safecity.model.video import StreamRole
 from safecity.video.live import FragmentKind, LiveView
+from safecity.video.masking.hidden import small_of
 from safecity.video.picture import PictureDecoder
 from safecity.video.stream.bitstream import TICKS_PER_S, StreamInfo
 from safecity.video.viewing.cover import Cover
 from safecity.video.viewing.encoder import Encoder
-from safecity.video.viewing.veil import Veil, small_of
+from safecity.video.viewing.veil import Veil
 from safecity.video.watching.mailbox import Mailbox, Waiting, WatchCounters
 
 SHORTEST_S: Final = 0.1

@@ -10,6 +10,7 @@ from typing import Any, Final
 from safecity.errors import NotFound, Unavailable
 from safecity.model.base import Noun
 from safecity.video.masking.blur import Boxes
+from safecity.video.masking.hidden import small_of
 from safecity.video.picture import PictureDecoder
 from safecity.video.recording.fmp4 import fragment
 from safecity.video.stream.bitstream import TICKS_PER_S, VideoPacket
@@ -19,7 +20,7 @@ from safecity.video.viewing.fragments import packets_in, retimed
 from safecity.video.viewing.heard import heard, mime_with
 from safecity.video.viewing.masked import LOOK_EVERY_S, SHORTEST_S
 from safecity.video.viewing.reels import Gap, Library, Reel, Shelf
-from safecity.video.viewing.veil import Veil, small_of
+from safecity.video.viewing.veil import Veil
 
 CHUNK_S: Final = 2.0
 """Of the viewer's own time that a chunk lasts, up to the next keyframe."""

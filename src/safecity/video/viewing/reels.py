@@ -5,6 +5,7 @@ Read only, beside a running recorder: of a file that is still being written, all
 
 import bisect
 import mmap
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from safecity.video.viewing.fragments import outline_of, timescales
 TOUCH_S: Final = 0.5
 """Two files so close to each other are one film: their times are known to some tenths of a second."""
 KEPT_REELS: Final = 32
+"""Opened films that are remembered; past it the one that was used least recently is forgotten."""
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -144,6 +146,7 @@ class Library:
         """Read below `directory`."""
         self._directory = directory
         self._shelves: dict[str, tuple[object, list[Film], list[Gap], set[str]]] = {}
+        self._lock = threading.Lock()
         self._reels: OrderedDict[tuple[Path, int], Reel] = OrderedDict()
 
     def shelf(self, camera_id: str) -> Shelf:
@@ -161,10 +164,14 @@ class Library:
             key = (film.path, film.path.stat().st_size)
         except OSError as error:
             raise NotFound("this recording is no longer there") from error
-        reel = self._reels.get(key)
+        with self._lock:
+            reel = self._reels.get(key)
         if reel is None or reel.film != film:
+            # Opened outside the lock: a large film must not hold up those who play others.
             reel = Reel(film)
+        with self._lock:
             self._reels[key] = reel
+            self._reels.move_to_end(key)
             while len(self._reels) > KEPT_REELS:
                 self._reels.popitem(last=False)
         return reel

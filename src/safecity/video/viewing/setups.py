@@ -8,9 +8,10 @@ import msgspec
 import structlog
 
 from safecity.clock import Clock
-from safecity.errors import SafeCityError
+from safecity.errors import SafeCityError, Unavailable
 from safecity.model.video import CameraSetup
 from safecity.store.database import Database
+from safecity.store.transaction import Transaction
 from safecity.video.viewing.veil import Finder, Veil
 
 log = structlog.get_logger()
@@ -85,17 +86,40 @@ class Setups:
         """Read from `database` and tell `veils`."""
         self._database = database
         self._veils = veils
+        self._unreadable: set[str] = set()
 
     async def refresh(self, *camera_ids: str) -> None:
-        """Let the veils of these cameras be as their setups are now; while nobody answers they stay."""
+        """Let the veils of these cameras be as their setups are now; while nobody answers they stay.
+
+        Never raises: a defect in one setup must end neither the other views nor the watch over setups.
+        """
         if not camera_ids:
             return
         try:
             async with self._database.reading() as tx:
                 for camera_id in camera_ids:
-                    self._veils.know(camera_id, await tx.find(CameraSetup, camera_id))
+                    await self._refresh(tx, camera_id)
         except (SafeCityError, OSError) as error:
             log.warning("camera setups cannot be read; the last known are used", error=repr(error))
+        except Exception:
+            log.exception("camera setups cannot be read; the last known are used")
+
+    async def _refresh(self, tx: Transaction, camera_id: str) -> None:
+        """Take one setup over; one that cannot be understood hides all of its camera's picture."""
+        try:
+            setup = await tx.find(CameraSetup, camera_id)
+        except (msgspec.MsgspecError, ValueError, SafeCityError) as error:
+            if isinstance(error, Unavailable):
+                raise
+            if camera_id not in self._unreadable:
+                log.exception(
+                    "a camera's setup cannot be understood; its picture is coarse", camera=camera_id
+                )
+            self._unreadable.add(camera_id)
+            self._veils.know(camera_id, None)
+            return
+        self._unreadable.discard(camera_id)
+        self._veils.know(camera_id, setup)
 
 
 def _same(one: CameraSetup | None, other: CameraSetup | None) -> bool:

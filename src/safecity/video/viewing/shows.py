@@ -33,13 +33,17 @@ Publish = Callable[[str, FragmentKind, bytes], None]
 
 
 class Source(Noun, frozen=True):
-    """What a recording process answers when a stream is asked for, or with `code` why there is none."""
+    """What a recording process answers when a stream is asked for, or with `code` why there is none.
+
+    taken_at_s: when the last picture was taken, seconds since 1970 UTC.
+    """
 
     mime: str = ""
     width: int = 0
     height: int = 0
     init: bytes = b""
     fragments: tuple[bytes, ...] = ()
+    taken_at_s: float = 0.0
     code: str = ""
     message: str = ""
 

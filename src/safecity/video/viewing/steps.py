@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from safecity.errors import NotFound, Unavailable
 from safecity.model.base import Noun
+from safecity.video.masking.hidden import small_of
 from safecity.video.picture import PictureDecoder, jpeg
 from safecity.video.stream.bitstream import TICKS_PER_S
 from safecity.video.viewing.cover import Cover
@@ -14,7 +15,7 @@ from safecity.video.viewing.fragments import packets_in
 from safecity.video.viewing.masked import LOOK_EVERY_S
 from safecity.video.viewing.playback import find_film
 from safecity.video.viewing.reels import Library, Reel, Shelf
-from safecity.video.viewing.veil import Veil, small_of
+from safecity.video.viewing.veil import Veil
 
 LOOK_BACK_S: Final = 1.0
 """People are followed through so much film before the picture, so that a single miss shows nobody."""

@@ -4,19 +4,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from safecity.errors import Unavailable
+from safecity.video.masking.hidden import small_of
 from safecity.video.picture import PictureDecoder, jpeg
 from safecity.video.stream.bitstream import TICKS_PER_S, described_by
 from safecity.video.viewing.cover import Cover
 from safecity.video.viewing.fragments import packets_in
 from safecity.video.viewing.masked import LOOK_EVERY_S
 from safecity.video.viewing.steps import LOOK_BACK_S, Picture
-from safecity.video.viewing.veil import Veil, small_of
+from safecity.video.viewing.veil import Veil
 
 
-def newest(init: bytes, fragments: tuple[bytes, ...], now: datetime, veil: Veil | None) -> Picture:
+def newest(init: bytes, fragments: tuple[bytes, ...], taken_at: datetime, veil: Veil | None) -> Picture:
     """Return the last picture of a group that a recording process has sent; without a `veil` as it is.
 
-    now: when the last picture was taken, as near as is known. Raises Unavailable when none can be decoded.
+    taken_at: when the last picture was taken. Raises Unavailable when none can be decoded.
     """
     packets = [packet for data in fragments for packet in packets_in(data)]
     decoder = PictureDecoder(described_by(init))
@@ -25,12 +26,12 @@ def newest(init: bytes, fragments: tuple[bytes, ...], now: datetime, veil: Veil 
         frame = decoder.decode_alone(packets[0])
         if frame is not None:
             age = timedelta(seconds=(packets[-1].ticks - packets[0].ticks) / TICKS_PER_S)
-            return Picture(jpeg=jpeg(frame), at=now - age)
+            return Picture(jpeg=jpeg(frame), at=taken_at - age)
     frames = [frame for packet in packets for frame in decoder.decode(packet)] if veil is not None else []
     frames += decoder.finish() if veil is not None else []
     if veil is None or not frames:
         raise Unavailable("the camera's last picture is damaged; try again in some seconds")
-    return Picture(jpeg=jpeg(_hidden(frames, veil)), at=now, coarse=veil.coarse)
+    return Picture(jpeg=jpeg(_hidden(frames, veil)), at=taken_at, coarse=veil.coarse)
 
 
 def _hidden(frames: list[Any], veil: Veil) -> Any:

@@ -14,8 +14,6 @@ from safecity.video.viewing.cover import Cover
 
 log = structlog.get_logger()
 
-WIDTH_PX: Final = 640
-"""Width of a masked picture: what a person is who is smaller than the detector finds shows no face either."""
 NO_SETUP: Final = "what must be masked on this camera is not known"
 NO_FINDER: Final = "people cannot be found: the detector does not work"
 
@@ -29,7 +27,10 @@ class Finder(Protocol):
 
 
 class Veil:
-    """What is hidden on one camera under one setup. `coarse` says why all of it is, empty when it isn't."""
+    """What is hidden on one camera under one setup. `coarse` says why all of it is, empty when it isn't.
+
+    For many threads, with a `finder` that is.
+    """
 
     def __init__(self, setup: CameraSetup | None, finder: Finder | None) -> None:
         """Hide what `setup` wants; without it, or without a `finder` where people are hidden, everything."""
@@ -81,15 +82,3 @@ class Veil:
 
 VeilOf = Callable[[str], Veil]
 """Returns what is hidden now on the camera of an id."""
-
-
-def small_of(frame: Any) -> Any:
-    """Return a decoded picture at most WIDTH_PX wide, with even sides, in yuv420p; its time stays."""
-    scale = min(WIDTH_PX / frame.width, 1.0)
-    width, height = (max(round(side * scale / 2) * 2, 2) for side in (frame.width, frame.height))
-    small = frame.reformat(width=width, height=height, format="yuv420p", interpolation="BILINEAR")
-    if small is not frame:
-        small.pts = frame.pts
-        if frame.time_base is not None:
-            small.time_base = frame.time_base
-    return small

@@ -1,23 +1,26 @@
 """Snapshots: for each event one JPEG of its picture, masked and with people made unrecognisable, on disk.
 
 Written by a thread of its own, so that neither the stream nor analysis waits for a disk or an encoder. What
-is on disk shows nobody: the masks are painted, people are blocks; where nobody knows where people are, the
-whole picture is coarse.
+is on disk shows nobody, by the same rules as every masked picture: small, masks painted, people and riders
+blocks, looked for once more with care; where nobody knows where people are, the whole picture is coarse.
 """
 
 import os
 import queue
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import structlog
 
 from safecity.model.video import CameraSetup
-from safecity.video.detector import Floats
+from safecity.video.detector import Detections, Floats
 from safecity.video.masking.blur import blur_persons, coarse
+from safecity.video.masking.hidden import persons, small_of
 from safecity.video.masking.mask import Masks
 from safecity.video.picture import jpeg
 
@@ -27,12 +30,15 @@ FOLDER: Final = "snapshots"
 WAITING_PIXELS: Final = 24 * 1920 * 1080
 """Pictures that wait for the writer hold at most so many pixels, 75 MB; further events go without one."""
 
+Search = Callable[[Any], Detections | None]
+"""Returns what is in a small picture from a low score on, None when that cannot be told."""
+
 
 class Snapshot(msgspec.Struct, frozen=True):
     """A picture to be kept.
 
-    id: of the observation. at: its event time. frame: av.VideoFrame. persons: (n, 4) boxes in pixels, None
-    when nobody knows where people are.
+    id: of the observation. at: its event time. frame: av.VideoFrame. persons: (n, 4) boxes in its pixels of
+    those whom analysis follows, None when nobody knows where people are.
     """
 
     id: str
@@ -55,21 +61,43 @@ def snapshot_path(directory: Path, camera_id: str, at: datetime, id_: str) -> Pa
     return directory / camera_id / FOLDER / f"{at:%Y-%m-%d}" / f"{id_}.jpg"
 
 
-def private_jpeg(snapshot: Snapshot) -> bytes:
+def private_jpeg(snapshot: Snapshot, search: Search) -> bytes:
     """Return the picture as JPEG as everybody with a purpose may see it."""
-    frame = snapshot.frame
+    frame = small_of(snapshot.frame)
     if snapshot.setup.blur_persons:
-        frame = coarse(frame) if snapshot.persons is None else blur_persons(frame, snapshot.persons)
+        boxes = _boxes(snapshot, frame, search)
+        frame = coarse(frame) if boxes is None else blur_persons(frame, boxes)
     return jpeg(Masks(snapshot.setup).draw(frame))
+
+
+def _boxes(snapshot: Snapshot, small: Any, search: Search) -> Floats | None:
+    """Return whom to hide in `small`: whoever is found with care, and all whom analysis knew of."""
+    if snapshot.persons is None:
+        return None
+    try:
+        found = search(small)
+    except Exception:
+        # Whatever failed there, the picture must not be kept clear.
+        log.exception("people could not be found in a snapshot; it is coarse", camera=snapshot.setup.id)
+        return None
+    if found is None:
+        return None
+    full = snapshot.frame
+    scale = np.array([small.width / full.width, small.height / full.height] * 2, np.float32)
+    return np.concatenate((persons(found).boxes, snapshot.persons * scale)).astype(np.float32, copy=False)
 
 
 class Snapshots:
     """Writes the snapshots of one shard."""
 
-    def __init__(self, directory: Path) -> None:
-        """Write below `directory`, where the recordings are."""
+    def __init__(self, directory: Path, search: Search) -> None:
+        """Write below `directory`, where the recordings are.
+
+        search: looks for people with care; called in the writer's thread.
+        """
         self.counters = SnapshotCounters()
         self._directory = directory
+        self._search = search
         self._lock = threading.Lock()
         self._pixels = 0
         self._jobs: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
@@ -118,7 +146,7 @@ class Snapshots:
                     self._pixels -= job.frame.width * job.frame.height
 
     def _write(self, job: Snapshot) -> None:
-        data = private_jpeg(job)
+        data = private_jpeg(job, self._search)
         path = snapshot_path(self._directory, job.setup.id, job.at, job.id)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         partial = path.with_suffix(".partial")
