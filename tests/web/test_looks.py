@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -15,7 +15,9 @@ from safecity.model.incident import Disposition, Incident, IncidentState
 from safecity.operations import alarms, registry
 from safecity.operations.command import Order
 from safecity.store import journal
+from safecity.web import cameras as live_pictures
 from safecity.web.channels import Channels, Viewer, sequence_number
+from safecity.web.looks import LIVE_END, REPEAT_S
 from safecity.web.sockets import Ended
 from web_house import House
 
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.engines
 
 INCIDENT = alarm("one").incident_id
 LOOK = f"?incident_id={INCIDENT}&purpose=smoke+at+the+market"
+AT = datetime(2026, 1, 1, 7, 59, 58, 500_000, tzinfo=UTC)
 MASKED, CLEAR = "view.camera-1", "live.camera-1.main"
 
 
@@ -43,6 +46,7 @@ class Pictures:
         self.number = 7
         self.coarse = ""
         self.lost = False
+        self.taken_at = AT
 
     async def start(self) -> None:
         """Answer for camera-1."""
@@ -77,7 +81,7 @@ class Pictures:
         self.strict.append(question["strict"])
         masked = question["masked"]
         jpeg = b"\xff\xd8masked\xff\xd9" if masked else b"\xff\xd8clear\xff\xd9"
-        return msgspec.msgpack.encode({"jpeg": jpeg})
+        return msgspec.msgpack.encode({"jpeg": jpeg, "at": self.taken_at})
 
     async def _snapshot(self, data: bytes) -> bytes:
         if msgspec.msgpack.decode(data)["id"] != "event-1":
@@ -102,7 +106,8 @@ async def scene(house: House) -> Pictures:
 async def _looks(house: House) -> list[tuple[str, str, str]]:
     async with house.deps.db.reading() as tx:
         entries = await journal.page(tx, 0, 1000)
-    return [(e.action, e.object_id, e.purpose) for e in entries if e.action.startswith("video.")]
+    begun = [e for e in entries if e.action.startswith("video.") and e.action != LIVE_END]
+    return [(e.action, e.object_id, e.purpose) for e in begun]
 
 
 async def test_live_picture_begins_with_its_header_and_repeats_nothing(house: House, scene: Pictures) -> None:
@@ -331,7 +336,47 @@ async def test_still(house: House, scene: Pictures) -> None:
     assert (answer.status_code, answer.content) == (200, b"\xff\xd8masked\xff\xd9")
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-frame-time"] == "2026-01-01T07:59:58.500000Z"
     assert await _looks(house) == [("video.still", "camera-1", "smoke at the market")]
+
+
+async def test_stills_of_one_look_are_one_entry_in_ten_minutes(house: House, scene: Pictures) -> None:
+    person = await house.person(Role.DISPATCHER)
+    officer = await house.person(Role.DUTY_OFFICER, name="Aziza")
+    path = f"/api/cameras/camera-1/still{LOOK}"
+    for _ in range(6):
+        assert (await person.get(path)).status_code == 200
+        house.clock.advance(10)
+    assert len(await _looks(house)) == 1
+    for client, other in ((person, f"{path}+again"), (officer, path), (officer, f"{path}&unmasked=1")):
+        for _ in range(2):
+            assert (await client.get(other)).status_code == 200
+    assert len(await _looks(house)) == 4
+    house.clock.advance(REPEAT_S)
+    assert (await person.get(path)).status_code == 200
+    assert len(await _looks(house)) == 5
+
+
+async def test_a_live_look_ends_with_its_ground_and_its_end_is_written_down(
+    house: House, scene: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_pictures, "GROUND_EVERY_S", 0.05)
+    person = await house.person(Role.DISPATCHER)
+    async with house.socket(person, f"/api/cameras/camera-1/live{LOOK}") as socket:
+        for _ in range(3):
+            await socket.link.recv()
+        house.clock.advance(125)
+        await scene.publish(8)
+        assert await socket.link.recv() == fragment(8)
+        await _close(house, hours_ago=30)
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(socket.link.recv(), 10)
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, "closed too long ago" in closed.value.rcvd.reason) == (4403, True)
+    async with house.deps.db.reading() as tx:
+        (ended,) = [e for e in await journal.page(tx, 0, 1000) if e.action == LIVE_END]
+    assert ended.text.endswith("for 2 min 5 s")
+    assert (ended.object_id, ended.purpose) == ("camera-1", "smoke at the market")
 
 
 async def test_without_the_viewing_role_there_is_a_sentence(house: House) -> None:

@@ -127,10 +127,29 @@ async def test_a_frame_says_when_it_was(house: House, viewing: Viewing) -> None:
     assert answer.content == b"\xff\xd8frame\xff\xd9"
 
 
+async def test_what_is_played_on_and_on_is_written_down_again_and_again(
+    house: House, viewing: Viewing
+) -> None:
+    person = await house.person(Role.DISPATCHER)
+    token = (await person.post(OPEN, json=GROUND)).json()["token"]
+    for minute in (*range(0, 300, 20), *range(300, 0, -20)):
+        at = (AT + timedelta(minutes=minute)).isoformat().replace("+00:00", "Z")
+        assert (await person.get(f"/api/playback/{token}/chunk?at={at}")).status_code == 200
+    texts = [text for _, _, text in await _looks(house)]
+    assert [text[-12:-4] for text in texts] == ["08:00:00", "09:20:00", "10:40:00", "12:00:00"]
+
+
+@pytest.mark.parametrize("camera", ["camera%201", "camera%3E", "a.b", "camera-1%2a"])
+async def test_an_id_that_is_no_camera_s_is_not_found(house: House, viewing: Viewing, camera: str) -> None:
+    person = await house.person(Role.DISPATCHER)
+    answer = await person.post(f"/api/cameras/{camera}/playback", json=GROUND)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
 async def test_one_entry_a_playback_and_one_more_when_it_goes_far(house: House, viewing: Viewing) -> None:
     person = await house.person(Role.DISPATCHER, name="Malika")
     token = (await person.post(OPEN, json=GROUND)).json()["token"]
-    for minute in range(0, 150, 25):
+    for minute in range(0, 75, 15):
         at = (AT + timedelta(minutes=minute)).isoformat().replace("+00:00", "Z")
         assert (await person.get(f"/api/playback/{token}/chunk?at={at}")).status_code == 200
     assert len(await _looks(house)) == 1

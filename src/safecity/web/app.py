@@ -34,6 +34,7 @@ from safecity.web.front import Front
 from safecity.web.gate import ACCESS, Access, Gate, Open, refuse_nul
 from safecity.web.health import Health
 from safecity.web.hub import Hub
+from safecity.web.looks import Repeats
 from safecity.web.metrics import Metrics
 from safecity.web.provide import order_of, who_of
 from safecity.web.roles import RoleWatch
@@ -87,6 +88,7 @@ def create_app(deps: WebDeps, handlers: Iterable[BaseRouteHandler] = HANDLERS) -
         "health": hub.health,
         "channels": Channels(deps.bus),
         "playbacks": playback.Playbacks(deps.clock),
+        "repeats": Repeats(deps.clock),
         "trials": camera_setups.Trials(deps.clock),
     }
     framework = Litestar(

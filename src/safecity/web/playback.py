@@ -18,7 +18,7 @@ from safecity.model.base import Noun
 from safecity.web.answers import kind_of
 from safecity.web.deps import WebDeps
 from safecity.web.gate import Gate, Identity, needs
-from safecity.web.looks import NO_STORE, Look, asked_look, write_down
+from safecity.web.looks import NO_STORE, Look, asked_look, taken, write_down
 from safecity.web.provide import Deps, PathId, Who
 
 IDLE_S: Final = 15 * 60.0
@@ -28,7 +28,10 @@ MAX_OPEN: Final = 500
 WITHIN_S: Final = 20.0
 """A chunk of a 4K recording on a busy machine takes seconds to mask."""
 FAR: Final = timedelta(hours=1)
-"""Who goes so far from what is written down looks at something else, which is written down too."""
+"""Who goes so far from all that is written down looks at something else, which is written down too: a whole
+day that is played is a row of entries, at most so far from each other."""
+MOST_WRITTEN: Final = 200
+"""Entries of one playback that are remembered; who comes back to an older one is written down anew."""
 
 At = Annotated[datetime, QueryParameter(name="at", description="Moment, RFC 3339 with an offset.")]
 Speed = Annotated[int, QueryParameter(name="speed", ge=1, le=16, description="How many times faster.")]
@@ -125,8 +128,8 @@ class Playback:
         return all(abs(at - written) > FAR for written in self._written)
 
     def wrote(self, at: datetime) -> None:
-        """Know that looking at `at` is written down, or goes on from what is."""
-        self._written = [*(w for w in self._written[-50:] if abs(at - w) > FAR / 2), at]
+        """Know that looking at `at` is written down."""
+        self._written = [*self._written[-MOST_WRITTEN:], at]
 
 
 class Playbacks:
@@ -226,8 +229,7 @@ async def frame(
     if answer.at is None:
         raise NotFound("there is no such picture")
     await _write_down(deps, who, opened, answer.at)
-    headers = {**NO_STORE, "X-Frame-Time": answer.at.isoformat().replace("+00:00", "Z")}
-    return Response(answer.jpeg, headers=headers, media_type="image/jpeg")
+    return Response(answer.jpeg, headers={**NO_STORE, **taken(answer.at)}, media_type="image/jpeg")
 
 
 async def _use(playbacks: Playbacks, gate: Gate, token: str, who: Identity) -> Playback:
@@ -255,10 +257,10 @@ async def _ask(deps: WebDeps, opened: Playback, question: dict[str, Any], type_:
 
 
 async def _write_down(deps: WebDeps, who: Identity, opened: Playback, at: datetime) -> None:
-    """Write down what is played before it is shown: at first, and when it goes far from there."""
+    """Write down what is played before it is shown: at first, and whenever it is far from what is."""
     if opened.is_new(at):
         await write_down(deps, who, opened.look, f", from {at:%Y-%m-%d %H:%M:%S} UTC")
-    opened.wrote(at)
+        opened.wrote(at)
 
 
 def _aware(at: datetime) -> datetime:
