@@ -7,7 +7,7 @@ import hashlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -119,11 +119,10 @@ async def running(plan: Plan, say: Say) -> AsyncIterator[Installation]:
         try:
             run = _choose_ports(plan, settings)
             plan.folder.write_run(run)
-            await asyncio.gather(
+            await _together(
                 _start_postgres(plan.folder, settings, run, supervisor, say),
                 _prepare_and_start_nats(plan, settings, run, supervisor, say),
             )
-            await _run_to_end(plan.folder, "seed", say)
             bus = await connect(plan.folder.bus_url(run, BusLogin.SETUP), "supervisor")
             heard = await _start_roles(plan, run, supervisor, bus, say)
             guards = [
@@ -207,6 +206,16 @@ async def _start_postgres(
     )
 
 
+async def _together(*work: Coroutine[None, None, None]) -> None:
+    """Run all side by side; when one fails the others are told to give up, and its reason is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in work:
+                group.create_task(one)
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+
+
 async def _prepare_and_start_nats(
     plan: Plan, settings: Settings, run: RunFile, supervisor: Supervisor, say: Say
 ) -> None:
@@ -216,7 +225,10 @@ async def _prepare_and_start_nats(
         await _run_to_end(plan.folder, "prepare", say)
         plan.folder.write_run(msgspec.structs.replace(run, prepared_anew=True))
         plan.folder.mark_prepared(fingerprint)
-    await _start_nats(plan.folder, settings, run, supervisor)
+    # Loading the program to seed takes as long as the engines' start, which it waits for.
+    await _together(
+        _start_nats(plan.folder, settings, run, supervisor), _run_to_end(plan.folder, "seed", say)
+    )
 
 
 def _fingerprint(settings: Settings, run: RunFile) -> str:

@@ -22,7 +22,10 @@ ACTOR = Order(actor="system:setup")
 
 
 async def seed(folder: Folder) -> None:
-    """Bring schema and streams up to date, register what stands in the city, make the machine tokens."""
+    """Bring schema and streams up to date, register what stands in the city, make the machine tokens.
+
+    It may begin while the engines still start, and waits for them.
+    """
     run = folder.read_run()
     database = await open_database(run.database_url, SystemClock(), size=2)
     try:
@@ -93,10 +96,12 @@ def former_cameras(content: bytes) -> list[tuple[CameraSetup, Account]]:
 
 async def _make_streams(folder: Folder, run: RunFile) -> None:
     settings = settings_of(run)
-    if not settings.bus.url:
-        wake_mqtt(run.mqtt_host, run.mqtt_port, BusLogin.SETUP, folder.secret(BusLogin.SETUP.secret_name))
+    # nats-server listens for MQTT before it lets us in.
     bus = await connect(folder.bus_url(run, BusLogin.SETUP), "seed")
     try:
+        if run.own_bus:
+            secret = folder.secret(BusLogin.SETUP.secret_name)
+            wake_mqtt(run.mqtt_host, run.mqtt_port, BusLogin.SETUP, secret)
         await ensure_streams(bus, settings.bus.max_stream_mb)
         await limit_mqtt_stream(bus, settings.bus.max_stream_mb)
     finally:

@@ -8,7 +8,6 @@ from typing import cast
 
 import asyncpg
 import structlog
-from pogo_core.util import migrate as pogo
 
 from safecity.clock import Clock
 from safecity.errors import Configuration, Conflict, StorageFull, Unavailable
@@ -122,6 +121,9 @@ async def migrate(database: Database) -> None:
 
     Raises Configuration when a migration fails.
     """
+    # Every role imports this file, and only the set-up migrates.
+    from pogo_core.util import migrate as pogo
+
     async with database.pool.acquire() as pooled:
         connection = cast("asyncpg.Connection", pooled)
         await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
