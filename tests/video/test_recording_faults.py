@@ -299,6 +299,59 @@ def test_on_a_disk_that_refuses_everything_recording_goes_on_when_it_does_not(tm
     assert bench.archive.counters.deleted_for_space == 0
 
 
+def refuse_syncs(monkeypatch, suffixes: set[str], number: int = errno.EIO) -> list[str]:
+    """Let the disk refuse to sync files of these endings; return the names as they are refused."""
+    real, refused = os.fsync, []
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.suffix in suffixes:
+            refused.append(path.name)
+            raise OSError(number, os.strerror(number))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return refused
+
+
+def test_a_file_whose_sync_is_refused_is_written_anew(tmp_path, film, monkeypatch):
+    refused = refuse_syncs(monkeypatch, {".mp4"})
+    bench = record(tmp_path, film)
+    assert len(refused) == len(bench.files()) > 1
+    assert bench.archive.counters.written_anew == len(refused)
+    assert not any(entry.unsynced for entry in bench.files())
+    assert sum(count_pictures(bench.folder / file.path) for file in bench.files()) == 120
+    assert verify("cam", bench.folder).is_whole
+
+
+def test_a_file_that_the_disk_never_took_is_entered_as_such(tmp_path, film, monkeypatch):
+    refuse_syncs(monkeypatch, {".mp4", ".again"})
+    bench = record(tmp_path, film)
+    assert all(entry.unsynced for entry in bench.files())
+    assert bench.archive.counters.unsynced == len(bench.files())
+    assert next(e.unsynced for e in index.read(bench.folder) if isinstance(e, FileEntry))
+    assert not list(bench.folder.glob("*/*.again"))
+
+
+def test_a_file_that_comes_back_otherwise_is_not_written_anew(tmp_path, film, monkeypatch):
+    refuse_syncs(monkeypatch, {".mp4"})
+    real = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path: real(path)[:-1] + b"x" if path.suffix == ".mp4" else real(path)
+    )
+    bench = record(tmp_path, film)
+    assert all(entry.unsynced for entry in bench.files())
+    assert bench.archive.counters.written_anew == 0
+
+
+def test_what_was_being_written_anew_at_a_kill_is_removed(tmp_path, film):
+    bench = record(tmp_path, film)
+    torn = bench.folder / (bench.files()[0].path + ".again")
+    torn.write_bytes(b"half")
+    assert len(recover("cam", bench.folder, bench.clock).files) == len(bench.files())
+    assert not torn.exists()
+
+
 def test_recorders_can_be_made_from_what_was_found(tmp_path):
     archive = Archive(tmp_path, Retention(), ManualClock(START), lambda _: None)
     found = archive.add_camera("cam", RetentionPolicy())

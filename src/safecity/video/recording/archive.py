@@ -4,6 +4,7 @@ Order for each file: written, file synced, folder synced, entered in the index (
 threads only put work here; the queue is bounded by the disk itself, a job a minute and camera.
 """
 
+import errno
 import os
 import queue
 import threading
@@ -16,10 +17,11 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from safecity.clock import Clock
 from safecity.model.video import Hold, RetentionPolicy
-from safecity.video.recording import index
+from safecity.video.recording import index, syncing
 from safecity.video.recording.archive_jobs import (
     Add,
     ArchiveCounters,
@@ -252,19 +254,37 @@ class Archive:
                 except Exception as error:
                     answer.set_exception(error)
             case Finish(folder, descriptor, entry):
-                self._sync(folder, descriptor, entry)
-                self._enter(Enter(folder, entry))
+                is_sure = self._sync(folder, descriptor, entry)
+                self._enter(Enter(folder, entry if is_sure else replace(entry, unsynced=True)))
             case Enter():
                 self._enter(job)
 
-    def _sync(self, folder: Path, descriptor: int, entry: FileEntry) -> None:
+    def _sync(self, folder: Path, descriptor: int, entry: FileEntry) -> bool:
+        """Sync and close a file; return whether it is surely on disk."""
         try:
-            os.fsync(descriptor)
-            index.sync_folder((folder / entry.path).parent)
+            syncing.sync(folder, descriptor, entry)
         except OSError as error:
             self._refuse("sync", error)
-        finally:
-            os.close(descriptor)
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                self._clearing.make_room(entry.size_bytes)
+            return self._write_anew(folder, entry)
+        return True
+
+    def _write_anew(self, folder: Path, entry: FileEntry) -> bool:
+        try:
+            if syncing.write_anew(folder, entry):
+                self.counters.written_anew += 1
+                return True
+        except OSError as error:
+            self._refuse("write a recording anew", error)
+        self.counters.unsynced += 1
+        log.error(
+            "a recording is not surely on disk, and entered as such",
+            camera=entry.camera_id,
+            file=entry.path,
+            what_to_do="look after the disk: it refuses to write or returns other content",
+        )
+        return False
 
     def _enter(self, job: Enter) -> None:
         """Enter, in order: while an earlier entry is refused by the disk, later ones wait behind it.

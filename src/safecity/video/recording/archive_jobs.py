@@ -20,6 +20,10 @@ class ArchiveCounters(msgspec.Struct):
     deleted_snapshots: int = 0
     prunings: int = 0
     disk_errors: int = 0
+    written_anew: int = 0
+    """Files whose sync the disk refused, and that were written a second time."""
+    unsynced: int = 0
+    """Files that are entered as not surely on disk."""
     clock_doubts: int = 0
     """How often something seemed too old while the clock was not believed."""
 

@@ -54,6 +54,7 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     chain_before, chain_after: hex links of the camera's hash chain around this file.
     recovered: the program was killed while writing; what was whole has been hashed at the next start.
     codec: h264 or hevc, as FFmpeg names them. has_sound: it has a track of sound, as policy allowed.
+    unsynced: the disk never confirmed that it holds this file.
     """
 
     camera_id: str
@@ -67,6 +68,7 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     recovered: bool = False
     codec: str = "h264"
     has_sound: bool = False
+    unsynced: bool = False
 
 
 class OutageEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="outage"):

@@ -27,6 +27,7 @@ from safecity.video.recording.index import (
 from safecity.video.recording.naming import millis_of, moment_of
 from safecity.video.recording.retention import NOTHING_HELD, SNAPSHOTS, Holds, Kept
 from safecity.video.recording.sound import has_sound
+from safecity.video.recording.syncing import AGAIN_SUFFIX
 from safecity.video.stream.bitstream import TICKS_PER_S
 
 log = structlog.get_logger()
@@ -169,7 +170,9 @@ def _present(camera_id: str, folder: Path) -> set[str]:
             continue
         for found in path.iterdir() if path.is_dir() else [path]:
             name = str(found.relative_to(folder))
-            if millis_of(name) is None:
+            if found.suffix == AGAIN_SUFFIX:
+                found.unlink(missing_ok=True)
+            elif millis_of(name) is None:
                 foreign.append(name)
             else:
                 ours.add(name)
