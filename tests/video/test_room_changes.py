@@ -16,6 +16,7 @@ from safecity.simulator.camera import Fault
 from safecity.video.camera import CameraConfig
 from safecity.video.live import FragmentKind
 from safecity.video.recording import index
+from safecity.video.recording.claims import Claims
 from safecity.video.recording.custody import verify
 from safecity.video.recording.recorder import NEVER_SEEN
 from safecity.video.room import VideoRoom
@@ -118,6 +119,21 @@ async def test_a_camera_that_is_switched_off_rests_with_its_recordings(street: C
         assert len(list(tmp_path.glob("cam-0/*/*.mp4"))) == 1
 
 
+async def test_a_camera_that_another_process_records_waits_and_the_others_go_on(
+    street: CameraStreet, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("safecity.video.room.HANDING_OVER_S", -SETTINGS.rtsp_timeout_s)
+    monkeypatch.setattr("safecity.video.room.OPEN_AGAIN_S", 0.1)
+    elsewhere = Claims(tmp_path)
+    assert elsewhere.take("cam-0")
+    async with running(tmp_path, Told(), street.config(0), street.config(1)) as room:
+        await until(lambda: figures(room, "cam-1").recorded_octets > 0, "the other camera")
+        assert [camera.id for camera in room.cameras()] == ["cam-1"]
+        assert not list(tmp_path.glob("cam-0/*/*.mp4"))
+        elsewhere.give_back_all()
+        await until(lambda: len(room.cameras()) == 2, "the camera to be taken over")
+
+
 async def test_too_many_cameras_change_nothing(street: CameraStreet, tmp_path):
     config = street.config(0)
     async with running(tmp_path, Told(), config) as room:
@@ -141,6 +157,9 @@ async def test_holds_reach_the_archive_before_anything_may_go(street: CameraStre
     async with running(tmp_path, Told()) as room:
         await room.apply([street.config(0)], [hold])
         assert room._archive.held("cam-0").cover(now.timestamp(), now.timestamp())
+        assert not room._archive.held("cam-1").cover(0.0, now.timestamp())
+        await room.apply([street.config(0)], None)
+        assert room._archive.held("cam-1").cover(0.0, now.timestamp()), "it isn't known what is held"
 
 
 async def test_a_sub_stream_is_watched_and_the_main_stream_recorded(open_street, tmp_path):

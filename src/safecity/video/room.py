@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,7 +37,9 @@ OUTBOX_LIMIT: Final = 1000
 """Observations that wait for the bus at most; then the oldest go, counted."""
 RETRY_S: Final = 1.0
 OPEN_AGAIN_S: Final = 5.0
-"""How long a camera waits whose recordings the disk refused to open."""
+"""How long a camera waits whose recordings the disk refused to open, or another process still writes."""
+HANDING_OVER_S: Final = 2.0
+"""So much longer than the end of a silent stream another process may take to hand a camera over."""
 
 Publish = Callable[[Observation], Awaitable[None]]
 
@@ -73,7 +74,9 @@ class VideoRoom:
             max_age_s=self._settings.retention_days * 86_400,
             min_free_bytes=self._settings.min_free_mb * 1024 * 1024,
         )
-        self._archive = Archive(directory, retention, clock, self._tell_entry)
+        # Another process that gives a camera up ends its stream first.
+        patience_s = self._settings.rtsp_timeout_s + HANDING_OVER_S
+        self._archive = Archive(directory, retention, clock, self._tell_entry, patience_s=patience_s)
         self._detector: Detector | None = None
         self._snapshots = Snapshots(directory, self._search)
         self._analysis = Analysis(self._make_detector, self._on_event, clock)
@@ -111,7 +114,7 @@ class VideoRoom:
             self._directory.mkdir(parents=True, exist_ok=True)
             opened = [await asyncio.to_thread(self._open, config) for config in self._first]
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
+            reason = error.strerror or "it takes too long"
             raise Configuration(f"recordings cannot be kept in {self._directory}: {reason}") from error
         self._archive.start()
         self._snapshots.start()
@@ -165,7 +168,7 @@ class VideoRoom:
         try:
             self._admit(await asyncio.to_thread(self._open, config))
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
+            reason = error.strerror or "it takes too long"
             log.error("a camera's recordings cannot be opened", camera=config.id, reason=reason)
             task = asyncio.create_task(self._add_later(config))
             self._tasks.append(task)
@@ -237,6 +240,8 @@ class VideoRoom:
             "snapshots_missing_total": float(snapshots.dropped + snapshots.failed),
             "recordings_deleted_for_space_total": float(archive.deleted_for_space),
             "archive_disk_errors_total": float(archive.disk_errors),
+            "recordings_unsynced_total": float(archive.unsynced),
+            "archive_clock_doubts_total": float(archive.clock_doubts),
             "observations_dropped_total": float(self.outbox_dropped),
         }
 
