@@ -58,7 +58,20 @@ def test_a_jump_begins_anew():
     shown = [n * STEP for n in groups(30, 2)]
     packets = dated(Reorder(1), [*shown, *(n + jump for n in shown)])
     times = [packet.dts_ticks for packet in packets]
-    assert sum(abs(b - a - STEP) > 0 for a, b in itertools.pairwise(times)) == 1
+    # Once to the other time, once more when the room left for pictures shown earlier wasn't needed.
+    assert sum(abs(b - a - STEP) > 0 for a, b in itertools.pairwise(times)) <= 2
+    assert all(b > a for a, b in itertools.pairwise(times))
+    assert all(packet.dts_ticks <= packet.pts_ticks for packet in packets)
+
+
+def test_a_jump_before_pictures_that_are_shown_earlier_is_one_jump():
+    jump = 90_000 * 3600
+    order = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 12, 10, 11]
+    shown = [n * STEP + (jump if place >= 4 else 0) for place, n in enumerate(order)]
+    packets = dated(Reorder(2), shown)
+    times = [packet.dts_ticks for packet in packets]
+    assert sum(abs(b - a) > jump / 2 for a, b in itertools.pairwise(times)) == 1
+    assert all(b > a for a, b in itertools.pairwise(times))
     assert all(packet.dts_ticks <= packet.pts_ticks for packet in packets)
 
 

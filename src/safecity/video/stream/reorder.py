@@ -55,8 +55,11 @@ class Reorder:
             yield packet._replace(dts_ticks=self._date(packet.pts_ticks, packet.duration_ticks))
 
     def _date(self, pts: int, duration: int) -> int:
-        if self._last_pts is None or abs(pts - self._last_pts) > NEAR_TICKS:
+        if self._last_pts is None:
             self._fill(pts, duration or NOMINAL_TICKS)
+        elif abs(pts - self._last_pts) > NEAR_TICKS:
+            # A jump may come anywhere: pictures that are shown before this one may follow it.
+            self._fill(pts - self._depth * (duration or NOMINAL_TICKS), duration or NOMINAL_TICKS)
         self._last_pts = pts
         bisect.insort(self._shown, pts)
         if self._last_dts is not None and pts < self._last_dts and self._depth < DEPTH_LIMIT:

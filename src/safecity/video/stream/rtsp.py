@@ -1,4 +1,4 @@
-"""A camera's RTSP stream over TCP or UDP, by FFmpeg's client."""
+"""A camera's RTSP stream over TCP or UDP: by our own reader where it can, else by FFmpeg's client."""
 
 import errno
 import socket
@@ -8,11 +8,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import av
+import structlog
 
 from safecity.clock import Clock
 from safecity.model.video import StreamRole, Transport
 from safecity.video.camera import CameraConfig
 from safecity.video.stream.bitstream import CODECS, split_nals
+from safecity.video.stream.rtsp_dialogue import RTSP_PORT
+from safecity.video.stream.rtsp_direct import DirectSource, UnfitError
 from safecity.video.stream.source import (
     Description,
     LostError,
@@ -24,8 +27,8 @@ from safecity.video.stream.source import (
     in_ticks,
 )
 
-RTSP_PORT: Final = 554
-"""RFC 2326, section 3.2."""
+log = structlog.get_logger()
+
 REORDER_WAIT_S: Final = 0.3
 """How long a UDP packet that was overtaken is waited for."""
 _WALL_CLOCK: Final = struct.Struct("=q")
@@ -38,8 +41,10 @@ class RtspSource:
         self, config: CameraConfig, role: StreamRole, timeout_s: float, clock: Clock, *, sound: bool = False
     ) -> None:
         """Prepare the stream `role`; without data for `timeout_s` it counts as dead. sound: take it too."""
+        self._config = config
         self._address = config.address(role)
-        self._host = urlsplit(config.setup.url if role is StreamRole.MAIN else config.setup.sub_url)
+        self._url = config.setup.url if role is StreamRole.MAIN else config.setup.sub_url
+        self._host = urlsplit(self._url)
         self._transport = config.setup.transport
         self._timeout_s = timeout_s
         self._sound = sound
@@ -49,6 +54,16 @@ class RtspSource:
 
     def parts(self) -> Generator[Part]:
         """Connect and yield what comes. Raises RefusedError and LostError."""
+        if self._transport is Transport.TCP and self._host.scheme == "rtsp" and not self._sound:
+            account = (self._config.user, self._config.password)
+            try:
+                yield from DirectSource(self._url, *account, self._timeout_s, self._clock).parts()
+                return
+            except UnfitError:
+                log.info("a camera's stream is unusual; FFmpeg's client reads it", camera=self._config.id)
+        yield from self._by_ffmpeg()
+
+    def _by_ffmpeg(self) -> Generator[Part]:
         try:
             with self._open() as container:
                 self._is_open = True
