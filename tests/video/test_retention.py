@@ -16,8 +16,9 @@ from safecity.video.recording.archive import Archive, Retention
 from safecity.video.recording.custody import verify
 from safecity.video.recording.index import DeletedEntry, DeletionReason, Entry, FileEntry
 from safecity.video.recording.naming import millis_of, name_of
+from safecity.video.recording.pictures import Pictures
 from safecity.video.recording.recorder import STORAGE_WORDS, Recorder, StorageState
-from safecity.video.recording.retention import Holds, Kept, Ledger, delete_snapshots
+from safecity.video.recording.retention import Holds, Kept, Ledger
 
 from .conftest import wait_for
 from .entries import CAMERA, START, IndexWriter
@@ -217,21 +218,76 @@ def test_recording_stops_and_says_so_when_all_that_is_left_is_held(tmp_path: Pat
     assert verify(CAMERA, writer.folder).is_whole
 
 
-def test_snapshots_go_with_their_age_and_stay_when_held(tmp_path: Path) -> None:
-    def picture(minutes: float) -> Path:
-        made = START + timedelta(minutes=minutes)
-        path = tmp_path / "snapshots" / f"{made:%Y-%m-%d}" / f"event-{minutes}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"\xff\xd8")
-        os.utime(path, (made.timestamp(), made.timestamp()))
-        return path
+def picture(folder: Path, minutes: float, size_bytes: int = 2) -> Path:
+    """Return a snapshot made so many minutes after START."""
+    made = START + timedelta(minutes=minutes)
+    path = folder / "snapshots" / f"{made:%Y-%m-%d}" / f"event-{minutes}.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(size_bytes))
+    os.utime(path, (made.timestamp(), made.timestamp()))
+    return path
 
-    old, held, young, ancient = picture(1), picture(5), picture(30), picture(-3000)
-    kept = Holds([hold(4, 6)])
-    assert delete_snapshots(tmp_path, START + timedelta(minutes=20), lambda: kept) == 2
+
+def test_snapshots_go_with_their_age_and_stay_when_held(tmp_path: Path) -> None:
+    old, held, young, ancient = (picture(tmp_path, minutes) for minutes in (1, 5, 30, -3000))
+    holds = [Holds([hold(4, 6)])]
+    pictures = Pictures(tmp_path, lambda: holds[0])
+    pictures.count()
+    assert pictures.total_bytes == 8
+    before_s = (START + timedelta(minutes=20)).timestamp()
+    assert pictures.delete_before(before_s, 1) == 1
+    assert pictures.delete_before(before_s) == 1
     assert [p.exists() for p in (old, held, young, ancient)] == [False, True, True, False]
     assert not ancient.parent.exists()
-    assert delete_snapshots(tmp_path, START + timedelta(minutes=20), Holds) == 1
+    holds[0] = Holds()
+    assert pictures.delete_before(before_s) == 1
+    assert pictures.total_bytes == 2
+
+
+def test_pictures_count_towards_a_camera_s_share_and_go_with_the_recordings_of_their_time(
+    tmp_path: Path, two_cameras
+) -> None:
+    first, second = two_cameras
+    made = [picture(first.folder, minutes, 10) for minutes in (-600, 1.5, 2.5, 4.5)]
+    other = picture(second.folder, -600, 10)
+    shelf = Shelf(tmp_path)
+    shelf.archive.add_camera(CAMERA, RetentionPolicy(max_gb=50e-9))
+    shelf.archive.add_camera("cam-2", RetentionPolicy())
+    shelf.archive.start()
+    wait_for(lambda: len(shelf.deleted()) == 2, "the share to be kept")
+    assert shelf.archive.stop(10)
+    assert shelf.deleted(DeletionReason.SHARE) == paths(first)[:2]
+    assert [path.exists() for path in made] == [False, False, True, True]
+    assert other.exists()
+
+
+def test_for_space_old_pictures_go_and_at_the_last_those_beside_held_recordings(
+    tmp_path: Path, two_cameras
+) -> None:
+    first, _ = two_cameras
+    made = [picture(first.folder, minutes, 10) for minutes in (-600, 3.5, 100)]
+
+    def free_bytes(folder: Path) -> int:
+        return 200 - sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in {".mp4", ".jpg"})
+
+    def run(min_free_bytes: int) -> Shelf:
+        shelf = Shelf(
+            tmp_path, Retention(max_age_s=1e9, min_free_bytes=min_free_bytes), free_bytes=free_bytes
+        )
+        shelf.archive.set_holds([hold(0, 5), hold(0, 30, "cam-2")])
+        shelf.archive.add_camera(CAMERA, RetentionPolicy())
+        shelf.archive.add_camera("cam-2", RetentionPolicy())
+        shelf.archive.start()
+        wait_for(shelf.archive._jobs.empty, "the sweep")
+        assert shelf.archive.stop(10)
+        return shelf
+
+    assert not run(75).archive.is_exhausted
+    assert [path.exists() for path in made] == [False, True, True]
+    assert not run(85).archive.is_exhausted
+    assert [path.exists() for path in made] == [False, True, False], "the held moment's picture stays"
+    assert run(95).archive.is_exhausted
+    assert made[1].exists()
 
 
 def test_the_archive_tidies_each_camera_in_its_turn(tmp_path: Path, two_cameras) -> None:

@@ -39,7 +39,7 @@ from safecity.video.recording.clearing import Clearing
 from safecity.video.recording.index import DeletedEntry, DeletionReason, Entry, FileEntry
 from safecity.video.recording.pruning import LEAST_ENTRIES
 from safecity.video.recording.recovery import Recovered, kept
-from safecity.video.recording.retention import Holds, Kept, Ledger, Retention, free_bytes_of
+from safecity.video.recording.retention import Holds, Kept, Retention, free_bytes_of
 
 __all__ = ["Archive", "ArchiveCounters", "EntryListener", "Retention"]
 
@@ -292,8 +292,8 @@ class Archive:
         A file may be deleted for its room before its own entry found any; its tombstone then follows it.
         """
         self._refused.append(job)
-        if isinstance(job.entry, FileEntry):
-            self._clearing.ledgers.setdefault(job.entry.camera_id, Ledger()).add(kept(job.entry))
+        if isinstance(job.entry, FileEntry) and job.entry.camera_id in self._clearing.ledgers:
+            self._clearing.ledgers[job.entry.camera_id].add(kept(job.entry))
         self._retry()
 
     def _retry(self) -> None:

@@ -8,6 +8,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from safecity.video.recording.archive_jobs import ArchiveCounters
 from safecity.video.recording.calendar import Calendar
 from safecity.video.recording.claims import Claims, read_policy
 from safecity.video.recording.index import DeletionReason, PrunedEntry
+from safecity.video.recording.pictures import Pictures
 from safecity.video.recording.pruning import prune
 from safecity.video.recording.recovery import Recovered, recover_on_any_disk
 from safecity.video.recording.retention import (
@@ -29,7 +31,6 @@ from safecity.video.recording.retention import (
     Ledger,
     Limits,
     Retention,
-    delete_snapshots,
     holds_by_camera,
     remove_empty_days,
 )
@@ -79,6 +80,7 @@ class Clearing:
         self._prune_after = prune_after
         self._prune_least = prune_least
         self._holds: dict[str, Holds] | None = None
+        self._pictures: dict[str, Pictures] = {}
         self._policies: dict[str, RetentionPolicy] = {}
         self._calendar = Calendar(clock)
         self._disk = SharedDisk(directory)
@@ -97,14 +99,17 @@ class Clearing:
 
     def held(self, camera_id: str) -> Holds:
         """Return what of a camera must stay now."""
-        return EVERYTHING_HELD if self._holds is None else self._holds.get(camera_id, NOTHING_HELD)
+        holds = self._holds
+        return EVERYTHING_HELD if holds is None else holds.get(camera_id, NOTHING_HELD)
 
     def open(self, camera_id: str) -> Recovered:
         """Repair a camera's recordings and look after them. Raises OSError when the disk refuses."""
         folder = self._directory / camera_id
         found, given_up = recover_on_any_disk(camera_id, folder, self._clock, lambda: self.held(camera_id))
         self._counters.deleted_for_space += given_up
-        self.ledgers[camera_id] = Ledger(found.files)
+        pictures = Pictures(folder, lambda: self.held(camera_id))
+        pictures.count()
+        self.ledgers[camera_id], self._pictures[camera_id] = Ledger(found.files), pictures
         return found
 
     def begin(self, camera_id: str, policy: RetentionPolicy) -> None:
@@ -122,6 +127,7 @@ class Clearing:
     def forget(self, camera_id: str) -> None:
         """Look after a camera no more: its recordings are those of whoever claims the folder next."""
         self.ledgers.pop(camera_id, None)
+        self._pictures.pop(camera_id, None)
         self._policies.pop(camera_id, None)
         with contextlib.suppress(ValueError):
             self._turn.remove(camera_id)
@@ -195,6 +201,7 @@ class Clearing:
         Returns how many bytes still miss, and when the oldest began that others have; None without one.
         """
         theirs_s = self._disk.oldest_of_others(self.ledgers, self.held)
+        missing -= self._clear_pictures(missing)
         while missing > 0 and (found := self._oldest()) is not None:
             if theirs_s is not None and theirs_s < found[1].start_s and self._is_patient():
                 return missing, theirs_s
@@ -202,7 +209,20 @@ class Clearing:
             self._delete(*found, DeletionReason.SPACE)
             self._counters.deleted_for_space += 1
             missing -= found[1].size_bytes
+        if theirs_s is None:
+            missing -= self._clear_pictures(missing)
         return missing, theirs_s
+
+    def _clear_pictures(self, missing: int) -> int:
+        """Delete pictures older than every recording that may go; return how many bytes went."""
+        oldest, went = self._oldest(), 0
+        before_s = inf if oldest is None else oldest[1].start_s
+        for camera_id, pictures in self._pictures.items():
+            had = pictures.total_bytes
+            if had and went < missing:
+                self._delete_pictures(camera_id, before_s, missing - went)
+                went += had - pictures.total_bytes
+        return went
 
     def _is_patient(self) -> bool:
         """Return whether the other process still has time to delete its oldest."""
@@ -247,7 +267,7 @@ class Clearing:
                 yield opened
             finally:
                 for camera_id in opened:
-                    del self.ledgers[camera_id]
+                    del self.ledgers[camera_id], self._pictures[camera_id]
 
     def _expire(self, camera_id: str, ledger: Ledger) -> None:
         limits = self._limits(camera_id)
@@ -260,12 +280,30 @@ class Clearing:
             if not self.held(camera_id).cover(file.start_s, file.end_s):
                 self._delete(camera_id, file, DeletionReason.AGE)
                 self._counters.deleted_by_age += 1
-        while limits.max_bytes is not None and ledger.total_bytes > limits.max_bytes:
+        if limits.max_bytes is not None:
+            self._keep_share(camera_id, limits.max_bytes)
+
+    def _keep_share(self, camera_id: str, max_bytes: int) -> None:
+        """Delete a camera's oldest while its recordings and pictures take more than their share."""
+        ledger, pictures = self.ledgers[camera_id], self._pictures[camera_id]
+        while (beyond := ledger.total_bytes + pictures.total_bytes - max_bytes) > 0:
             oldest = ledger.oldest(self.held(camera_id))
+            if self._delete_pictures(camera_id, inf if oldest is None else oldest.start_s, beyond):
+                continue
             if oldest is None:
                 break
             self._delete(camera_id, oldest, DeletionReason.SHARE)
             self._counters.deleted_by_share += 1
+
+    def _delete_pictures(self, camera_id: str, before_s: float, at_least_bytes: float = inf) -> int:
+        """Delete a camera's oldest pictures, and return how many."""
+        try:
+            deleted = self._pictures[camera_id].delete_before(before_s, at_least_bytes)
+        except OSError as error:
+            self._refuse("delete a picture", error)
+            return 0
+        self._counters.deleted_snapshots += deleted
+        return deleted
 
     def _delete(self, camera_id: str, file: Kept, reason: DeletionReason) -> None:
         self.ledgers[camera_id].remove(file)
@@ -276,10 +314,9 @@ class Clearing:
         too_old = now - timedelta(seconds=self._limits(camera_id).max_age_s)
         if not self._calendar.is_believed(self.ledgers.values()):
             return
+        self._delete_pictures(camera_id, too_old.timestamp())
         try:
-            self._counters.deleted_snapshots += delete_snapshots(
-                folder, too_old, lambda: self.held(camera_id)
-            )
+            self._pictures[camera_id].count()
             remove_empty_days(folder, now)
             pruned = prune(camera_id, folder, now - self._prune_after, now, self._prune_least)
         except OSError as error:

@@ -5,7 +5,7 @@ import contextlib
 import math
 import shutil
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,8 +22,6 @@ log = structlog.get_logger()
 DAY_S: Final = 86_400.0
 SNAPSHOTS: Final = "snapshots"
 """Folder of event pictures below a camera's own: snapshots/DAY/ID.jpg."""
-SNAPSHOT_MARGIN_S: Final = 60.0
-"""A snapshot is written so much after its event at most; holds keep it all the same."""
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,33 +176,15 @@ class Ledger:
         return Kept(name_of(self._names[at]), self._starts[at], self._ends[at], self._sizes[at])
 
 
-def delete_snapshots(folder: Path, before: datetime, held: Callable[[], Holds]) -> int:
-    """Delete the event pictures below a camera's `folder` that were made before a moment and are not held.
-
-    held: asked before each deletion. Returns how many. Raises OSError when the disk refuses.
-    """
-    deleted = 0
-    last_day = f"{before:%Y-%m-%d}"
-    for day in sorted((folder / SNAPSHOTS).glob("????-??-??")):
-        if day.name > last_day:
-            break
-        for picture in day.glob("*.jpg"):
-            made_s = picture.stat().st_mtime
-            if made_s < before.timestamp() and not held().cover(made_s - SNAPSHOT_MARGIN_S, made_s):
-                picture.unlink(missing_ok=True)
-                deleted += 1
-        _remove_if_empty(day)
-    return deleted
-
-
 def remove_empty_days(folder: Path, now: datetime) -> None:
     """Remove folders of past days from which every recording has been deleted."""
     yesterday = f"{now.astimezone(UTC) - timedelta(days=1):%Y-%m-%d}"
     for day in folder.glob("????-??-??"):
         if day.name < yesterday:
-            _remove_if_empty(day)
+            remove_if_empty(day)
 
 
-def _remove_if_empty(folder: Path) -> None:
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder unless something is in it."""
     with contextlib.suppress(OSError):
         folder.rmdir()
