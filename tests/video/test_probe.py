@@ -7,6 +7,7 @@ import pytest
 
 from safecity.clock import SystemClock
 from safecity.model.source import CameraState
+from safecity.simulator.camera_data import film_path
 from safecity.video.stream.probe import ProbeRequest, ProbeResult, probe
 from safecity.video.stream.probing import look
 
@@ -46,6 +47,17 @@ async def test_who_is_no_camera_is_told_so(talks):
     assert found.state in (CameraState.LOST, CameraState.REFUSED)
     assert found.reason
     assert "SSH" not in found.reason
+
+
+def test_a_film_is_tried_where_films_may_lie(tmp_path):
+    film = tmp_path / "gate.mp4"
+    film.write_bytes(film_path().read_bytes())
+    url, clock = film.as_uri(), SystemClock()
+    found = look(ProbeRequest(url=url, files_dir=str(tmp_path)), clock)
+    assert (found.state, found.width, found.height) == (CameraState.LIVE, 768, 576)
+    (tmp_path / "films").mkdir()
+    for elsewhere in ("", str(tmp_path / "films")):
+        assert look(ProbeRequest(url=url, files_dir=elsewhere), clock).state is CameraState.REFUSED
 
 
 def test_nobody_there_is_told_at_once():

@@ -246,7 +246,6 @@ async def test_an_address_is_tried_and_written_down_without_the_account(
     "url",
     [
         "http://10.0.0.7/",
-        "file:///etc/passwd",
         "simulator:///cam/1",
         "rtsp://",
         "rtsp://h:99999/x",
@@ -258,6 +257,16 @@ async def test_only_rtsp_addresses_are_tried(admin: httpx.AsyncClient, url: str)
     answer = await _say(admin, "POST", "/api/cameras/probe", {"url": url})
     assert answer.status_code == 400
     assert SECRET not in answer.text
+
+
+async def test_a_film_is_tried_only_where_films_may_lie_and_not_named_in_the_journal(
+    house: House, admin: httpx.AsyncClient
+) -> None:
+    answer = await _say(admin, "POST", "/api/cameras/probe", {"url": "file:///etc/passwd"})
+    assert (answer.status_code, answer.json()["state"]) == (200, "refused")
+    assert "files_dir" in answer.json()["reason"]
+    async with house.deps.db.reading() as tx:
+        assert (await journal.page(tx, 0, 1000))[-1].text == "a camera was looked for at a file"
 
 
 async def test_trying_addresses_is_no_way_to_scan_a_network(

@@ -172,11 +172,24 @@ async def probe_camera(given: argparse.Namespace) -> None:
             user=account.user,
             password=account.password,
             transport=Transport(given.transport),
+            files_dir=_files_dir(given),
         )
     )
     if found.reason:
         raise NotFound(f"{found.state}: {found.reason}")
     say(f"{found.state}: {found.codec}, {found.width} x {found.height}, {found.fps} pictures a second")
+
+
+def _files_dir(given: argparse.Namespace) -> str:
+    """Return where films of cameras must lie, by the settings of the installation that runs."""
+    from safecity.config import load
+    from safecity.deployment import settings_of
+    from safecity.errors import Configuration
+
+    try:
+        return settings_of(folder_of(given).read_run()).video.files_dir
+    except Configuration:
+        return load(None).video.files_dir
 
 
 async def hold_recordings(given: argparse.Namespace) -> None:

@@ -18,6 +18,8 @@ RTSP_PORTS: Final = {"rtsp": 554, "rtsps": 322}
 HTTP_PORTS: Final = {"http": 80, "https": 443}
 MAX_ADDRESS: Final = 500
 MAX_NAME: Final = 200
+IN_FILES: Final = "a file"
+"""Where a camera is that plays films; what they are called is nobody's business."""
 MAX_SHAPES: Final = 100
 """Rules, and masks, of one camera."""
 
@@ -128,8 +130,13 @@ def checked_device_address(address: str) -> str:
 
 
 def checked_stream_address(address: str) -> str:
-    """Return HOST:PORT of an RTSP address that may be tried; raises Invalid for anything else."""
+    """Return HOST:PORT of an RTSP address that may be tried, IN_FILES for a file.
+
+    Raises Invalid for anything else. Whether the file is one that may be played is for who opens it to say.
+    """
     check_address("url", address)
+    if address.startswith("file:///"):
+        return IN_FILES
     return _host_and_port("url", address, RTSP_PORTS, "rtsp://HOST[:PORT]/PATH")
 
 

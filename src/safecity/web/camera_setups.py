@@ -119,12 +119,16 @@ class Trials:
         self._running = asyncio.Semaphore(AT_ONCE)
 
     async def run(self, deps: WebDeps, actor: str, trial: Trial) -> ProbeResult:
-        """Try an address; raises Invalid for what is no RTSP address, TooMany past the limits."""
+        """Try an address; raises Invalid for what is no address of a camera, TooMany past the limits."""
         where = checked_stream_address(trial.url)
         account = Account(user=trial.user, password=trial.password)
         async with self._counted(deps, actor, f"a camera was looked for at {where}"):
             request = ProbeRequest(
-                url=trial.url, user=account.user, password=account.password, transport=trial.transport
+                url=trial.url,
+                user=account.user,
+                password=account.password,
+                transport=trial.transport,
+                files_dir=deps.settings.video.files_dir,
             )
             return await probe(request)
 
@@ -246,7 +250,7 @@ async def release_hold(hold_id: PathId, deps: Deps, order: TheOrder) -> Response
 
 @post("/api/cameras/probe", opt=needs(Action.CONFIGURE_CAMERA, "camera"), status_code=200)
 async def try_address(data: JSONBody[Trial], deps: Deps, order: TheOrder, trials: TheTrials) -> ProbeResult:
-    """Try an RTSP address with an account for at most 5 s: does a picture come, and of what kind."""
+    """Try an address with an account for at most 5 s: does a picture come, and of what kind."""
     return await trials.run(deps, order.actor, data)
 
 

@@ -24,12 +24,13 @@ NO_ANSWER: Final = "the try took too long and was ended"
 
 
 class ProbeRequest(Noun, frozen=True):
-    """What to try."""
+    """What to try. files_dir: where a file:// camera's films must lie; empty refuses them."""
 
     url: str
     user: str = ""
     password: str = ""
     transport: Transport = Transport.TCP
+    files_dir: str = ""
 
     def __repr__(self) -> str:
         """Say nothing of address and account."""

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -30,7 +31,15 @@ def look(request: ProbeRequest, clock: Clock, within_s: float = WITHIN_S) -> Pro
     config = CameraConfig(setup=setup, user=request.user, password=request.password)
     first = _FirstPictures()
     patient = Backoff(first_s=10 * within_s)
-    session = StreamSession(config, first, first.on_state, clock, timeout_s=TIMEOUT_S, backoff=patient)
+    session = StreamSession(
+        config,
+        first,
+        first.on_state,
+        clock,
+        timeout_s=TIMEOUT_S,
+        backoff=patient,
+        files_dir=Path(request.files_dir) if request.files_dir else None,
+    )
     session.start()
     first.done.wait(within_s)
     session.stop()
