@@ -1,5 +1,6 @@
 """The console has words in three languages for everything that the model can say."""
 
+import ast
 import json
 import re
 from enum import StrEnum
@@ -16,7 +17,7 @@ from safecity.model.incident import Disposition, IncidentState, IncidentType
 from safecity.model.journal import EntityKind
 from safecity.model.observation import ObservationKind
 from safecity.model.source import CameraState
-from safecity.model.unit import AssignmentState, Capability, UnitState
+from safecity.model.unit import AssignmentState, Capability, UnitCommand, UnitState
 from safecity.model.video_rule import Direction, ObjectClass, VideoEventKind, VideoRule
 from safecity.video.calibration import DensityLevel
 
@@ -51,11 +52,30 @@ def test_every_member_of_every_enum_has_words(language: str) -> None:
     assert wanted - catalogue.keys() == set()
 
 
+SOURCE = Path(__file__).parents[2] / "src" / "safecity"
+WRITERS = ("access", "operations", "web")
+"""The rooms that write the journal."""
+JOURNALED = re.compile(r"(access|alarm|call|camera|incident|recording|registry|video)\.[a-z_]+")
+
+
+def _journaled() -> set[str]:
+    """Every action that the sources name, but for the list of what can be asked, most of which only reads."""
+    trees = [
+        ast.parse(path.read_text(encoding="utf-8"))
+        for room in WRITERS
+        for path in (SOURCE / room).rglob("*.py")
+        if path.name != "policy.py"
+    ]
+    named = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    actions = {name for name in named if isinstance(name, str) and JOURNALED.fullmatch(name)}
+    return actions | {*LOOKS, *SETUP_LOOKS} | {f"unit.{command}" for command in UnitCommand}
+
+
 @pytest.mark.parametrize("language", ["uz", "ru", "en"])
-def test_every_look_and_every_command_on_a_camera_has_words(language: str) -> None:
+def test_everything_that_is_journaled_has_words(language: str) -> None:
     catalogue = json.loads((WORDS / f"{language}.json").read_text(encoding="utf-8"))
-    actions = {action.value for action in LOOKS | SETUP_LOOKS}
-    actions |= {f"camera.{name}" for name in ("add", "change", "account", "remove", "rotate_key", "probe")}
+    actions = _journaled()
+    assert {"camera.rotate_key", "camera.probe", "recording.hold", "video.unmask"} <= actions
     assert {f"journal.{action}" for action in actions} - catalogue.keys() == set()
 
 
