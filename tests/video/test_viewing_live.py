@@ -155,6 +155,21 @@ def test_who_is_missed_for_a_moment_stays_hidden(film):
     assert all(one < 0.3 * other for one, other in zip(energies, clear, strict=True))
 
 
+@pytest.mark.parametrize("number", [30, 31])
+def test_who_comes_in_between_two_searches_is_hidden_at_once(film, number):
+    class ComesIn(Found):
+        def detect(self, frame):
+            found = super().detect(frame)
+            return found if frame.pts >= number * 9000 else Found().detect(frame)
+
+    stage, plain = Stage(), Stage()
+    stage.play(film, 0, 40, Veil(setup(), ComesIn(BOX)))
+    plain.play(film, 0, 40, Veil(setup(), Found()))
+    for frame, clear in zip(stage.pictures(), plain.pictures(), strict=True):
+        is_in = frame.pts >= number * 9000
+        assert (detail(frame, BOX) < 0.3 * detail(clear, BOX)) is is_in, frame.pts
+
+
 def test_a_new_mask_is_in_the_very_next_picture_and_begins_a_group(film):
     stage = Stage()
     stage.play(film, 0, 30, Veil(setup(), Found()))

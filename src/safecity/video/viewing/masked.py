@@ -18,6 +18,7 @@ from safecity.video.picture import PictureDecoder
 from safecity.video.stream.bitstream import TICKS_PER_S, StreamInfo
 from safecity.video.viewing.cover import Cover
 from safecity.video.viewing.encoder import Encoder
+from safecity.video.viewing.novelty import Novelty
 from safecity.video.viewing.veil import Veil
 from safecity.video.watching.mailbox import Mailbox, Waiting, WatchCounters
 
@@ -27,7 +28,8 @@ LONGEST_S: Final = 1.0
 HASTE_S: Final = 0.01
 """A picture that is so little early is on time: the beat of the film is not ours."""
 LOOK_EVERY_S: Final = 0.2
-"""Between two searches for people; in pictures between, they are where they were going."""
+"""Between two searches for people; in a picture between they are where they were going, and it is searched
+too when anything else has changed in it."""
 LATE_S: Final = 0.4
 """A picture that waited so long gives way to a newer one."""
 BEHIND_S: Final = 1.5
@@ -68,6 +70,7 @@ class MaskedView:
         self._decoder: PictureDecoder | None = None
         self._encoder: Encoder | None = None
         self._cover = Cover()
+        self._novelty = Novelty()
         self._broken = False
         self._old_ticks = -1
         self._next_s = 0.0
@@ -106,6 +109,7 @@ class MaskedView:
             self._decoder = PictureDecoder(waiting.info)
             self._encoder = None
             self._cover = Cover()
+            self._novelty = Novelty()
             self._next_s = 0.0
             self._shown_s = self._searched_s = float("-inf")
         elif waiting.fresh:
@@ -132,12 +136,15 @@ class MaskedView:
         if not veil.searches:
             return veil.draw(small, None)
         if film_s - self._searched_s < LOOK_EVERY_S - SHORTEST_S / 2:
-            return veil.draw(small, self._cover.carry(film_s))
+            boxes = self._cover.carry(film_s)
+            if not self._novelty.is_in(small, boxes):
+                return veil.draw(small, boxes)
         found = veil.find(small)
         if found is None:
             self.counters.coarse += 1
             return veil.draw(small, None)
         self.counters.searches += 1
+        self._novelty.searched(small)
         self._searched_s = film_s
         return veil.draw(small, self._cover.update(found, film_s))
 
