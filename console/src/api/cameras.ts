@@ -2,6 +2,7 @@
 import type {
   CameraSetup,
   CameraTimeline,
+  DescribedCamera,
   DiscoveredCamera,
   Ground,
   Hold,
@@ -178,6 +179,11 @@ export class CameraApi {
 
   probe(what: Probe): Promise<ProbeResult> {
     return this.http.call("POST", "/api/cameras/probe", what, DEVICE_WITHIN_MS);
+  }
+
+  /** Ask a camera by ONVIF for its streams. */
+  describe(onvif_url: string, account: Account): Promise<DescribedCamera> {
+    return this.http.call("POST", "/api/cameras/describe", { onvif_url, ...account }, DEVICE_WITHIN_MS);
   }
 
   density(camera_id: string): Promise<Density> {

@@ -115,6 +115,26 @@ export interface PlaybackToken {
   readonly expires_at: string;
 }
 
+/** One stream that a camera offers; no `url` when the camera puts an account into it. */
+export interface OfferedStream {
+  readonly name: string;
+  readonly url: string;
+  readonly codec: string;
+  readonly width: number;
+  readonly height: number;
+  readonly fps: number;
+}
+
+/** A camera as it describes itself by ONVIF, with the streams to record and to watch. */
+export interface DescribedCamera {
+  readonly manufacturer: string;
+  readonly model: string;
+  readonly firmware: string;
+  readonly url: string;
+  readonly sub_url: string;
+  readonly streams: readonly OfferedStream[];
+}
+
 export interface DiscoveredCamera {
   readonly name: string;
   readonly address: string;

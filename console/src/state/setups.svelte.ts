@@ -1,7 +1,7 @@
 /** The cameras as they are set up: the list with versions, the one in hand, commands on them. */
 import type { Account, Probe, SetupList } from "../api/cameras";
 import { ApiError } from "../api/http";
-import type { CameraSetup, DiscoveredCamera, ProbeResult } from "../model/camera";
+import type { CameraSetup, DescribedCamera, DiscoveredCamera, ProbeResult } from "../model/camera";
 import { desk } from "./desk.svelte";
 import { t } from "./speech.svelte";
 
@@ -114,6 +114,15 @@ export class Setups {
   async probe(what: Probe): Promise<ProbeResult | null> {
     try {
       return await desk.api.cameras.probe(what);
+    } catch (error) {
+      desk.say(error);
+      return null;
+    }
+  }
+
+  async describe(onvif_url: string, account: Account): Promise<DescribedCamera | null> {
+    try {
+      return await desk.api.cameras.describe(onvif_url, account);
     } catch (error) {
       desk.say(error);
       return null;
