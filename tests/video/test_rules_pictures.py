@@ -222,6 +222,20 @@ def test_a_person_who_stands_there_is_no_object():
     assert events == []
 
 
+def test_somebody_who_stood_there_long_leaves_no_object_behind():
+    """Clothes hang still; the table that the person hid is seen again and is nothing new."""
+    rules = engine(LEFT)
+    scene(rules, 0, 20, with_bag)
+    events = []
+    for n in range(80):
+        picture = with_bag(VIEW)
+        picture[40:150, 140:190] = 60.0
+        rules.look(tracks((1, 165 / COLUMNS, 150 / ROWS), size=(156, 611)), 10 + n / 2, 1000, 1000)
+        events += rules.look_at_picture(frame(noisy(picture, 2.0)), 10 + n / 2, True)
+    events += scene(rules, 50, 80, with_bag)
+    assert [event for event in events if event.kind is VideoEventKind.OBJECT_LEFT] == []
+
+
 def test_without_a_fresh_look_it_asks_for_one():
     rules = engine(LEFT)
     scene(rules, 0, 20, lambda p: p)
@@ -233,6 +247,17 @@ def test_without_a_fresh_look_it_asks_for_one():
 
 FIRE = SmokeFlame(name="yard", polygon=ALL)
 COLOUR = np.repeat((VIEW * 0.5 + 20)[..., None], 3, axis=2)
+
+
+def flashing(picture, n):
+    if n * 3 // 5 % 2 == 0:
+        picture[90:115, 60:85] = (250, 150, 30)
+    return picture
+
+
+def fog(picture, n):
+    much = min((n - 25) / 200, 0.6)
+    return picture * (1 - much) + 180 * much
 
 
 def burns(make, seconds: float = 20.0):
@@ -267,8 +292,10 @@ def test_something_that_flickers_in_the_colours_of_flame_is_told_as_experimental
         lambda p, n: np.where(
             (np.abs(np.arange(COLUMNS) - 3 * (n - 25)) < 12)[None, :, None], (250, 150, 30), p
         ),
+        flashing,
+        fog,
     ],
-    ids=["nothing", "a sign", "a bus that passes"],
+    ids=["nothing", "a sign", "a bus that passes", "a lamp that flashes", "fog"],
 )
 def test_what_is_no_fire(make):
     assert burns(make) == []

@@ -124,6 +124,26 @@ def test_a_queue_is_told_once_and_again_after_it_dissolved():
     assert len(walk(rules, [queue(8)] * 200, start_s=140.8, kind=CAR)) == 1
 
 
+def test_parked_vehicles_are_no_queue():
+    assert walk(congestion(), [queue(8)] * 200, kind=CAR, travel=10.0) == []
+
+
+def test_one_look_that_misses_all_neither_ends_nor_loses_a_queue_or_a_crowd():
+    for make, things, kind in ((congestion, queue(11), CAR), (crowds, crowd(11), PERSON)):
+        (first,) = walk(make(), [things] * 100, kind=kind)
+        at = round(first.time_s / STEP_S)
+        for there in (0, 5):
+            (event,) = walk(make(), [things] * at + [things[:there]] + [things] * 100, kind=kind)
+            assert event.why.startswith("11 "), event.why
+            assert event.count == 11
+
+
+@pytest.mark.parametrize("step_s", [0.2, 1.5, 4.0, 6.0, 10.0])
+def test_rare_looks_at_a_crowd_and_a_queue_are_enough(step_s):
+    assert len(walk(crowds(), [crowd(11)] * 90, step_s=step_s)) == 1
+    assert len(walk(congestion(), [queue(11)] * 90, step_s=step_s, kind=CAR)) == 1
+
+
 def test_flowing_traffic_is_no_queue():
     rules = congestion()
     flow = [queue(8, x=0.1 + 0.02 * n) for n in range(40)]

@@ -31,6 +31,9 @@ LEARN_S: Final = 20.0
 FLOOD_SHARE: Final = 0.4
 """A change of so much of the picture is light or the camera itself."""
 MIN_CELLS: Final = 5
+PART: Final = 0.4
+"""Share of its time that a cell must have been still to belong to a thing that lies there."""
+EDGE_CELLS: Final = 2
 MIN_FILL: Final = 0.35
 """Share of its box that it fills; the outline of a shaken picture does not."""
 BEFORE_S: Final = 30.0
@@ -106,7 +109,9 @@ class LeftWatch:
         ripe = (self._still_s >= self.rule.min_still_s) & (self._hidden_s == 0.0)
         if np.count_nonzero(ripe & self._area) < MIN_CELLS:
             return []
-        return self._judge(ripe & (np.abs(self._value - background) > DIFFERENT), time_s)
+        differs = np.abs(self._value - background) > DIFFERENT
+        # One thing ripens cell by cell: its edges later, and what somebody hid for a moment.
+        return self._judge(ripe & differs, differs & (self._still_s >= PART * self.rule.min_still_s), time_s)
 
     def _restart(self, luma: Luma) -> None:
         self._background = luma.copy()
@@ -127,14 +132,17 @@ class LeftWatch:
         self._still_s[begin] = 0.0
         self._hidden_s[begin] = 0.0
 
-    def _judge(self, ripe: Flags, time_s: float) -> list[VideoEvent]:
+    def _judge(self, ripe: Flags, still: Flags, time_s: float) -> list[VideoEvent]:
+        """Judge each connected part of the `still` cells that has enough `ripe` ones."""
         from scipy import ndimage
 
-        labels, count = ndimage.label(ndimage.binary_closing(ripe, iterations=1) | ripe)
+        still = still | ripe
+        labels, count = ndimage.label(ndimage.binary_closing(still, iterations=1) | still)
         events = []
         for part in range(1, count + 1):
             cells = labels == part
-            if np.count_nonzero(cells & self._area) * 2 >= np.count_nonzero(cells):
+            is_inside = np.count_nonzero(cells & self._area) * 2 >= np.count_nonzero(cells)
+            if is_inside and np.count_nonzero(cells & ripe) >= MIN_CELLS:
                 events += self._judge_one(cells, time_s)
         return events
 
@@ -148,16 +156,16 @@ class LeftWatch:
             return []
         fill = np.count_nonzero(cells) / max(float((box[2] - box[0]) * (box[3] - box[1])) * cells.size, 1.0)
         still_s = float(np.median(self._still_s[cells]))
-        if size > self.rule.max_size or fill < MIN_FILL or not self._is_object(cells):
-            return self._absorb(cells)
-        visited_s = self._visited_s(box, time_s - still_s)
-        if visited_s is None:
+        if self._visited_s(box, time_s - still_s) is None:
             return self._absorb(cells)
         if time_s - self._looked_s > FRESH_LOOK_S:
             self._due_s = self._due_s or time_s
             return []
+        # Who stands still is waited for: learned as background, the place would seem new once it is left.
         if self._is_occupied(box, time_s, still_s):
             return []
+        if size > self.rule.max_size or fill < MIN_FILL or not self._is_object(cells):
+            return self._absorb(cells)
         self._absorb(cells)
         self.counts["left"] += 1
         return [self._event(box, still_s, size, time_s)]
@@ -203,9 +211,13 @@ class LeftWatch:
 
     def _absorb(self, cells: Flags) -> list[VideoEvent]:
         """Make the cells background: they are told, or nothing to tell."""
+        from scipy import ndimage
+
         if self._background is not None:
-            self._background[cells] = self._value[cells]
-            self._still_s[cells] = 0.0
+            # With the cells that it covers in part: they would ripen later, as a second thing.
+            whole = ndimage.binary_dilation(cells, iterations=EDGE_CELLS)
+            self._background[whole] = self._value[whole]
+            self._still_s[whole] = 0.0
         return []
 
     def _event(self, box: Doubles, still_s: float, size: float, time_s: float) -> VideoEvent:

@@ -25,9 +25,10 @@ class Scene(NamedTuple):
     """The objects of one moment, one row each, as shares of the picture.
 
     heights: foot points in picture heights, across and down, for lengths and angles. counts: confirmed and
-    detected in this very picture. travel: farthest from where it was first seen, in picture heights.
-    velocity: of the foot point in picture heights a second, NaN while it is unknown. metres: east and north
-    of the calibrated points, NaN where the ground is not seen; speed_mps the same.
+    detected in this very picture; hidden: confirmed, and missed in it. travel: farthest from where it was
+    first seen, in picture heights. velocity: of the foot point in picture heights a second, NaN while it is
+    unknown. metres: east and north of the calibrated points, NaN where the ground is not seen; speed_mps the
+    same.
     """
 
     time_s: float
@@ -39,6 +40,7 @@ class Scene(NamedTuple):
     feet: Doubles
     heights: Doubles
     counts: Flags
+    hidden: Flags
     travel: Doubles
     velocity: Doubles
     metres: Doubles
@@ -47,7 +49,14 @@ class Scene(NamedTuple):
 
     def of(self, classes: tuple[ObjectClass, ...]) -> Flags:
         """Return which objects count and are of one of `classes`."""
-        return np.asarray(self.counts & np.isin(self.classes, [CLASSES.index(kind) for kind in classes]))
+        return np.asarray(self.counts & self._is(classes))
+
+    def about(self, classes: tuple[ObjectClass, ...]) -> Flags:
+        """Return which objects of one of `classes` are there, also those that others hide at the moment."""
+        return np.asarray((self.counts | self.hidden) & self._is(classes))
+
+    def _is(self, classes: tuple[ObjectClass, ...]) -> Flags:
+        return np.isin(self.classes, [CLASSES.index(kind) for kind in classes])
 
     def class_of(self, row: int) -> ObjectClass:
         """Return what an object is."""
@@ -120,6 +129,7 @@ class Trails:
             feet=feet,
             heights=feet * (aspect, 1.0),
             counts=tracks.confirmed & tracks.seen,
+            hidden=tracks.confirmed & ~tracks.seen,
             travel=tracks.travel_px / height_px,
             velocity=_velocity(times, trail * (aspect, 1.0)),
             metres=metres,

@@ -34,6 +34,10 @@ FLICKER: Final = 10.0
 TURNS: Final = 3
 """Times that the flicker crosses its mean within the window; what passes crosses twice."""
 FLICKER_SHARE: Final = 0.35
+ALIGHT: Final = 0.2
+"""Share of its usual size to which a flame shrinks at most; a lamp that flashes goes out altogether."""
+WEATHER: Final = 0.5
+"""Share of the whole picture that a veil covers which is no smoke any more, but fog or light."""
 GREY: Final = 38.0
 """Greatest difference of the colours of smoke."""
 VEIL: Final = 8.0
@@ -145,7 +149,10 @@ class SmokeWatch:
         flickers = (series.std(axis=0) >= FLICKER) & (turns >= TURNS)
         # The core of a large flame burns evenly: it counts where much of the whole flickers.
         is_alive = np.count_nonzero(coloured & flickers) >= FLICKER_SHARE * np.count_nonzero(coloured)
-        return np.asarray(coloured if is_alive else coloured & False)
+        sizes = np.sort(np.count_nonzero(np.stack(self._flames) & coloured, axis=(1, 2)))
+        # The second smallest: one picture may have been hidden or damaged.
+        is_alight = sizes[1] >= ALIGHT * np.median(sizes)
+        return np.asarray(coloured if is_alive and is_alight else coloured & False)
 
     def _smoke(self, series: Luma) -> Flags:
         background = self._background
@@ -153,6 +160,8 @@ class SmokeWatch:
             return np.zeros(series.shape[1:], dtype=bool)
         mean, spread = series.mean(axis=0), series.std(axis=0)
         veil = np.abs(mean - background) > VEIL
+        if veil.mean() > WEATHER:
+            return np.zeros(series.shape[1:], dtype=bool)
         before = edges(background)
         is_dimmed = (edges(mean) < VEILED_EDGES * before) | (before < MIN_EDGES)
         is_slow = (spread >= SLOW[0]) & (spread <= SLOW[1])

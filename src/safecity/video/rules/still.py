@@ -63,26 +63,30 @@ class StillWatch:
         """Return the vehicles that have now stood long enough."""
         step_s = min(scene.time_s - self._looked_s, LONGEST_STEP_S)
         self._looked_s = scene.time_s
-        stands = contains(self._polygon, scene.feet) & _is_still(scene)
-        rows = np.flatnonzero(scene.of(self.rule.classes) & stands)
+        inside = scene.of(self.rule.classes) & contains(self._polygon, scene.feet)
+        rows = np.flatnonzero(inside & _is_still(scene))
         if not rows.size and not self._spots:
             return []
         free = {int(row) for row in rows}
+        own = {int(scene.ids[row]): int(row) for row in np.flatnonzero(inside)}
         events = []
         for spot in self._spots:
-            row = self._row_of(spot, scene, free)
+            row = self._row_of(spot, scene, free, own.get(spot.track))
             if row is None:
                 spot.unseen_s += step_s
                 continue
             free.discard(row)
+            own.pop(int(scene.ids[row]), None)
             if self._stands(spot, scene, row):
                 events.append(self._event(spot, scene, row))
         self._forget(scene)
         self._spots += [self._new(scene, row) for row in sorted(free)]
         return events
 
-    def _row_of(self, spot: Spot, scene: Scene, free: set[int]) -> int | None:
-        """Return which free object stands in the spot, the best one, if any does."""
+    def _row_of(self, spot: Spot, scene: Scene, free: set[int], own: int | None) -> int | None:
+        """Return which object stands in the spot: its own one that only trembles, else the best free one."""
+        if own is not None and overlap(spot.box, scene.boxes[[own]])[0] >= LEFT_PLACE:
+            return own
         rows = np.array(sorted(free), dtype=np.intp)
         if not rows.size:
             return None
