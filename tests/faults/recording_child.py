@@ -69,6 +69,7 @@ def main(directory: Path) -> None:
         prune_least=3,
         tidy_period_s=0.02,
     )
+    archive.set_holds(())
     found = archive.add_camera(CAMERA, RetentionPolicy(max_gb=0.0006))
     archive.start()
     recorder = Recorder(

@@ -234,10 +234,15 @@ class Clearing:
     def _judge(self, missing: int, *, is_anything_left: bool) -> None:
         exhausted = missing > 0 and not is_anything_left and self._oldest() is None
         if exhausted and not self.is_exhausted:
+            knows = self._holds is not None
             log.error(
-                "the disk is full and every recording on it is held",
+                "the disk is full and every recording on it is held"
+                if knows
+                else "the disk is full, and nothing may go as long as it is not known what is held",
                 missing_bytes=missing,
-                what_to_do="release holds, or give the recordings a larger disk",
+                what_to_do="release holds, or give the recordings a larger disk"
+                if knows
+                else "let the database answer, or give the recordings a larger disk",
             )
         elif self.is_exhausted and not exhausted:
             log.warning("the disk has room again for recordings")
