@@ -50,6 +50,7 @@ class MotionGate:
         self._variance = np.zeros((0, 0), dtype=np.float32)
         self._last = self._variance
         self._still_s = self._variance
+        self._has_still = False
         self._time_s = 0.0
         # Kept from picture to picture: making its tables costs more than using them.
         self._scaler = VideoReformatter()
@@ -71,10 +72,10 @@ class MotionGate:
         step_s = min(max(time_s - self._time_s, 0.0), STILL_S)
         self._time_s = time_s
         difference = luma - self._mean
-        foreground = np.abs(difference) > np.maximum(DEVIATIONS * np.sqrt(self._variance), FLOOR)
-        solid = foreground & (_around(foreground) >= NEIGHBOURS)
-        cells = int(np.count_nonzero(solid))
-        share = cells / solid.size
+        squared = difference * difference
+        foreground = squared > np.maximum(DEVIATIONS**2 * self._variance, FLOOR**2)
+        cells = _solid(foreground) if np.count_nonzero(foreground) >= MIN_CELLS else 0
+        share = cells / foreground.size
         if share > FLOOD_SHARE:
             self.resets += 1
             self._restart(luma, time_s)
@@ -83,7 +84,7 @@ class MotionGate:
         active = cells >= MIN_CELLS
         if not active:
             self._mean += LEARN * difference
-            self._variance += LEARN * (difference * difference - self._variance)
+            self._variance += LEARN * (squared - self._variance)
         return Motion(active, share)
 
     def _restart(self, luma: Luma, time_s: float) -> None:
@@ -95,6 +96,12 @@ class MotionGate:
 
     def _absorb(self, luma: Luma, foreground: NDArray[np.bool_], step_s: float) -> None:
         """Make background of foreground cells that have long been the same."""
+        if not foreground.any():
+            if self._has_still:
+                self._still_s.fill(0)
+            self._has_still, self._last = False, luma
+            return
+        self._has_still = True
         still = np.abs(luma - self._last) < STILL_LEVELS
         self._still_s = np.where(still & foreground, self._still_s + np.float32(step_s), np.float32(0))
         self._last = luma
@@ -102,6 +109,11 @@ class MotionGate:
         if self._mean is not None and settled.any():
             self._mean[settled] = luma[settled]
             self._variance[settled] = START_VARIANCE
+
+
+def _solid(foreground: NDArray[np.bool_]) -> int:
+    """Return how many foreground cells have others around them."""
+    return int(np.count_nonzero(foreground & (_around(foreground) >= NEIGHBOURS)))
 
 
 def _around(cells: NDArray[np.bool_]) -> NDArray[np.uint8]:
