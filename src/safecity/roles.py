@@ -74,6 +74,7 @@ class Surroundings:
         self.settings: Settings = settings_of(run)
         self.clock: Clock = SystemClock()
         self.report: Callable[[], Mapping[str, float]] = dict
+        self.cameras: Callable[[], Sequence[Mapping[str, object]]] = tuple
         self.shards: Callable[[], Sequence[int]] = tuple
         self.is_ready: Callable[[], bool] = lambda: role not in SAY_WHEN_READY
         self._stack = stack
@@ -197,7 +198,7 @@ async def video(at: Surroundings) -> None:
     shipper = Shipper(connect_store, at.folder.recordings, room.recording_since)
     room.on_entry(shipper.notify)
     service = VideoService(room, bus, shipper, Hearing(publish, at.clock))
-    at.report, at.shards = service.counters, lambda: service.shards
+    at.report, at.cameras, at.shards = service.counters, service.camera_figures, lambda: service.shards
     await service.run(roster.changes())
 
 
@@ -323,6 +324,7 @@ async def _heartbeat(at: Surroundings, bus: Bus) -> None:
             "ready": at.is_ready(),
             "at": at.clock.now(),
             "counters": at.report(),
+            "cameras": at.cameras(),
         }
         try:
             await bus.client.publish(f"{ROLE_STATUS}.{at.role}", msgspec.json.encode(status))

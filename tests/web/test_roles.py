@@ -4,9 +4,13 @@ import json
 
 import msgspec
 import pytest
+from prometheus_client.exposition import generate_latest
 
 from safecity.clock import ManualClock
-from safecity.web.roles import FORGET_S, SILENT_S, STARTING_S, RoleState, RoleWatch
+from safecity.video.reports import CameraFigures
+from safecity.video.service import OF_EACH
+from safecity.web.metrics import Metrics
+from safecity.web.roles import FORGET_S, SILENT_S, STARTING_S, CameraBeat, RoleState, RoleWatch
 
 
 def _beat(role: str, pid: int = 1, shard: int = 0, **counters: float) -> bytes:
@@ -89,3 +93,34 @@ def test_a_shard_that_is_no_more_is_forgotten(clock: ManualClock) -> None:
     clock.advance(FORGET_S + 1)
     watch.hear(_beat("video", 1))
     assert watch.states() == {"video": RoleState.RUNNING}
+
+
+def test_figures_of_each_camera_are_those_of_living_processes(clock: ManualClock) -> None:
+    watch = RoleWatch(clock, [])
+    gate = {
+        "id": "gate",
+        "state": "live",
+        "recording": True,
+        "lost_packets": 3,
+        "gaps": 1,
+        "frames_dropped": 2,
+    }
+    yard = gate | {"id": "yard", "state": "lost", "recording": False, "clock_error_s": 1.5}
+    watch.hear(json.dumps({**json.loads(_beat("video", 1)), "cameras": [gate | {"gaps": 9}]}).encode())
+    clock.advance(SILENT_S / 2)
+    watch.hear(json.dumps({**json.loads(_beat("video", 2, shard=1)), "cameras": [yard, gate]}).encode())
+    assert [(camera.id, camera.gaps) for camera in watch.cameras()] == [("gate", 1), ("yard", 1)]
+    text = generate_latest(Metrics(watch).registry).decode()
+    assert 'safecity_camera_state{camera="yard",state="lost"} 1.0' in text
+    assert 'safecity_camera_state{camera="yard",state="live"} 0.0' in text
+    assert 'safecity_camera_lost_packets{camera="gate"} 3.0' in text
+    assert 'safecity_camera_clock_error_s{camera="yard"} 1.5' in text
+    assert 'safecity_camera_clock_error_s{camera="gate"}' not in text
+    clock.advance(SILENT_S + 0.1)
+    assert watch.cameras() == []
+    assert "gate" not in generate_latest(Metrics(watch).registry).decode()
+
+
+def test_video_processes_tell_of_cameras_what_is_read_here() -> None:
+    assert {"id", *OF_EACH} == set(CameraBeat.__struct_fields__)
+    assert set(OF_EACH) <= set(CameraFigures.__struct_fields__)

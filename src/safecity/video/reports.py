@@ -15,6 +15,7 @@ class CameraFigures(msgspec.Struct, frozen=True, kw_only=True):
     """A camera's counters since the program started, for metrics.
 
     sub_state: of its small stream, None when it has none. watched: its pictures are analysed now.
+    clock_error_s: how far the camera's clock is ahead of ours, None where it does not say.
     """
 
     camera_id: str
@@ -41,6 +42,7 @@ class CameraFigures(msgspec.Struct, frozen=True, kw_only=True):
     events: int
     activations: int
     analysis_failures: int
+    clock_error_s: float | None = None
 
 
 def event_observation(config: CameraConfig, event: VideoEvent, moment: datetime, clock: Clock) -> Observation:

@@ -41,6 +41,8 @@ SUMMED = (
     "events",
 )
 
+OF_EACH = ("state", "recording", "lost_packets", "gaps", "frames_dropped", "clock_error_s")
+
 
 class VideoService:
     """Connects one video room to the bus, and to who decides on its cameras."""
@@ -90,6 +92,13 @@ class VideoService:
             "cameras": float(len(figures)),
             "recording": float(sum(f.recording for f in figures)),
         }
+
+    def camera_figures(self) -> list[dict[str, object]]:
+        """Return what is told of each camera by itself: its id and what `OF_EACH` names."""
+        return [
+            {"id": figures.camera_id, **{name: getattr(figures, name) for name in OF_EACH}}
+            for figures in self._room.figures()
+        ]
 
     async def _apply(self, assignment: Assignment) -> None:
         try:

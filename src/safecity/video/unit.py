@@ -221,6 +221,7 @@ class CameraUnit:
             events=watch.events,
             activations=watch.activations,
             analysis_failures=watch.failures,
+            clock_error_s=self._main.counters.clock_error_s,
             **stream,
         )
 

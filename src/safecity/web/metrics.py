@@ -1,6 +1,7 @@
 """Figures of the web process and of the roles it hears from, for Prometheus."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from litestar import Response, get
 from litestar.di import NamedDependency
@@ -11,10 +12,19 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from safecity.access.policy import Action
+from safecity.model.source import CameraState
 from safecity.web.gate import needs
-from safecity.web.roles import RoleWatch
+from safecity.web.roles import CameraBeat, RoleWatch
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+CAMERA_FIGURES: Final = {
+    "recording": "1 while it is recorded",
+    "lost_packets": "Pictures that came and are in no file, since its process started",
+    "gaps": "Times without a recording, since its process started",
+    "frames_dropped": "Pictures that analysis had no time for, since its process started",
+    "clock_error_s": "How far the camera's clock is ahead of ours",
+}
 
 
 class Metrics:
@@ -87,7 +97,22 @@ class _Roles(Collector):
         for role, counters in self._roles.counters().items():
             for name, value in sorted(counters.items()):
                 told.add_metric([role, name], value)
-        yield from (up, told)
+        yield from (up, told, *_of_cameras(self._roles.cameras()))
+
+
+def _of_cameras(cameras: Sequence[CameraBeat]) -> Iterator[Metric]:
+    state = GaugeMetricFamily("safecity_camera_state", "1 for the state it is in", labels=["camera", "state"])
+    for camera in cameras:
+        for one in CameraState:
+            state.add_metric([camera.id, one], float(camera.state is one))
+    yield state
+    for name, words in CAMERA_FIGURES.items():
+        family = GaugeMetricFamily(f"safecity_camera_{name}", words, labels=["camera"])
+        for camera in cameras:
+            value = getattr(camera, name)
+            if value is not None:
+                family.add_metric([camera.id], float(value))
+        yield family
 
 
 @get("/metrics", opt=needs(Action.READ_METRICS, "metrics"), media_type="text/plain")

@@ -10,6 +10,7 @@ import msgspec
 
 from safecity.clock import Clock
 from safecity.model.base import Noun
+from safecity.model.source import CameraState
 
 SILENT_S: Final = 5.0
 """A role that was not heard for this long is down; it says something every second."""
@@ -31,6 +32,21 @@ class RoleState(StrEnum):
     DOWN = "down"
 
 
+class CameraBeat(Noun, frozen=True):
+    """What a video process says of one of its cameras; numbers only grow while the process lives.
+
+    clock_error_s: how far the camera's clock is ahead, None where it does not say.
+    """
+
+    id: str
+    state: CameraState
+    recording: bool
+    lost_packets: int
+    gaps: int
+    frames_dropped: int
+    clock_error_s: float | None = None
+
+
 class Heartbeat(Noun, frozen=True):
     """What a role says of itself. Counters whose name ends in _total only grow while the process lives.
 
@@ -44,6 +60,7 @@ class Heartbeat(Noun, frozen=True):
     counters: dict[str, float] = msgspec.field(default_factory=dict)
     ready: bool = True
     shard: int = 0
+    cameras: tuple[CameraBeat, ...] = ()
 
 
 class _Heard:
@@ -90,6 +107,18 @@ class RoleWatch:
                     for name, value in beat.counters.items():
                         total[name] = total.get(name, 0.0) + value
         return summed
+
+    def cameras(self) -> list[CameraBeat]:
+        """Return what living processes say of their cameras, in the order of ids; of two the newer word."""
+        now_s = self._clock.monotonic_s()
+        beats = [beat for heard in self._heard.values() for beat in heard.beats.values()]
+        told = {
+            camera.id: camera
+            for at_s, beat in sorted(beats, key=lambda timed: timed[0])
+            if now_s - at_s <= SILENT_S
+            for camera in beat.cameras
+        }
+        return [told[id_] for id_ in sorted(told)]
 
     def readings_per_s(self) -> float:
         """Return how many readings all roles together took in a second, over the last seconds."""
