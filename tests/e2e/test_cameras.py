@@ -12,6 +12,9 @@ from playwright.async_api import Locator, Page, expect
 
 from e2e.browser import LOCAL, Watched, watched_page
 from running_city import RunningCity
+from safecity.clock import SystemClock
+from safecity.simulator.onvif_device import OnvifDevice
+from safecity.simulator.onvif_words import SimulatedStream
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engines, pytest.mark.timeout(900)]
 
@@ -189,6 +192,42 @@ async def _draw_a_zone(page: Page) -> None:
     await expect(_id(page, "setups-table")).to_be_visible()
 
 
+async def _add_by_its_own_word(page: Page) -> None:
+    """A camera that is asked for its streams: they are filled in, another can be chosen, it is added."""
+    streams = tuple(
+        SimulatedStream(
+            token=name, url=f"rtsp://127.0.0.1:1/{name}", width_px=width, height_px=width * 9 // 16
+        )
+        for name, width in (("main", 1920), ("sub", 640), ("tiny", 320))
+    )
+    device = OnvifDevice(SystemClock(), "viewer", "grey-cranes-7", streams)
+    await device.start()
+    try:
+        await _id(page, "camera-add").click()
+        await _id(page, "camera-name").fill("Zinc Yard")
+        await expect(_id(page, "camera-describe")).to_be_disabled()
+        await _id(page, "camera-onvif").fill(device.url)
+        await _id(page, "camera-user").fill("viewer")
+        await _id(page, "camera-password").fill("grey-cranes-7")
+        await _id(page, "camera-describe").click()
+        await expect(_id(page, "camera-url")).to_have_value("rtsp://127.0.0.1:1/main", timeout=SHORT_MS)
+        await expect(_id(page, "camera-sub-url")).not_to_have_value("")
+        await _no_barriers(page)
+        await _id(page, "stream-sub").nth(2).click()
+        await expect(_id(page, "camera-sub-url")).to_have_value("rtsp://127.0.0.1:1/tiny")
+        await page.screenshot(path=SHOTS / "camera-streams.png")
+        await _id(page, "camera-lon").fill("13.26")
+        await _id(page, "camera-lat").fill("53.55")
+        await _id(page, "camera-save").click()
+        row = page.locator("[data-testid=setup-row][data-camera-id=zinc-yard]")
+        await expect(row).to_be_visible(timeout=SHORT_MS)
+        await row.get_by_test_id("setup-remove").click()
+        await row.get_by_test_id("setup-remove-sure").click()
+        await expect(row).to_have_count(0, timeout=SHORT_MS)
+    finally:
+        await device.stop()
+
+
 async def _no_barriers(page: Page) -> None:
     """No rule of WCAG 2.2 AA is broken, so far as a program can see."""
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]}
@@ -212,6 +251,7 @@ async def test_a_duty_officer_looks_plays_back_holds_and_draws() -> None:
             await _no_barriers(page)
             await _draw_a_zone(page)
             await _no_barriers(page)
+            await _add_by_its_own_word(page)
             assert watched.hosts <= LOCAL, f"requests left the machine: {watched.hosts - LOCAL}"
             assert watched.errors == []
         await _the_zone_is_saved(city)
