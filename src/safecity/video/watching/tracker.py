@@ -30,7 +30,7 @@ MARGIN_STEP_S: Final = 0.25
 MARGIN_TIMES: Final = 2.5
 """Between pictures farther apart than that the margin grows in proportion, so many times at most."""
 HEIGHT_WEIGHT: Final = 2.0
-"""Overlap counts less by exp(-HEIGHT_WEIGHT |ln(ratio of heights)|): half a person is seldom that person."""
+"""Overlap counts less by the ratio of heights to this power: half a person is seldom that person."""
 NEW_WEIGHT: Final = 0.5
 """Overlap with a track that is not confirmed counts so much: what is certain has the first choice."""
 RECENT_S: Final = 0.5
@@ -135,7 +135,7 @@ class Tracker:
                 self._correct(rows, seen[columns], step_s)
             self._forget()
         is_free &= seen[:, _SCORE] >= self._begin_score
-        if is_free.any():
+        if np.count_nonzero(is_free):
             self._begin(seen[is_free])
         return self._snapshot()
 
@@ -150,7 +150,7 @@ class Tracker:
         known = self._known
         known[:, _CENTRE] += known[:, _SPEED] * step_s
         hidden = known[:, _LAST_S] < self._time_s - step_s - MIN_STEP_S
-        if hidden.any():
+        if np.count_nonzero(hidden):
             known[hidden, _SPEED] *= np.exp(-step_s / SLOW_DOWN_S)
         flow = np.array([[1, 0, 0], [2 * step_s, 1, 0], [step_s**2, step_s, 1]])
         noise = TURN_NOISE * np.array([step_s**3 / 3, step_s**2 / 2, step_s])
@@ -173,12 +173,14 @@ class Tracker:
             (~is_recent, is_certain),
             (is_recent | True, ~is_certain),
         ):
-            if ours.any() and theirs.any():
-                row, column = _pairs(overlap * (ours[:, None] & theirs))
+            row, column = _pairs(overlap * (ours[:, None] & theirs))
+            if len(row):
                 overlap[row] = 0
                 overlap[:, column] = 0
                 rows.append(row)
                 columns.append(column)
+        if not rows:
+            return _NONE, _NONE
         return np.concatenate(rows), np.concatenate(columns)
 
     def _correct(self, rows: Numbers, seen: Table, step_s: float) -> None:
@@ -262,8 +264,9 @@ def _overlap(ours: Table, theirs: Table, margin: float) -> Table:
     wide, high = other_width + grown, other_height + grown
     across = _shared(np.abs(x - other_x), width, wide)
     common = across * _shared(np.abs(y - other_y), height, high)
-    ratio = np.abs(np.log((height - grown) / other_height))
-    return np.asarray(common / (width * height + wide * high - common) * np.exp(-HEIGHT_WEIGHT * ratio))
+    ratio = (height - grown) / other_height
+    alike = np.minimum(ratio, 1 / ratio) ** HEIGHT_WEIGHT
+    return np.asarray(common / (width * height + wide * high - common) * alike)
 
 
 _SMALLEST: Final = np.array([[-np.inf], [-np.inf], [1.0], [1.0]])
@@ -275,9 +278,23 @@ def _shared(distance: Table, one: Table, other: Table) -> Table:
     return np.maximum(np.minimum((one + other) / 2 - distance, np.minimum(one, other)), 0)
 
 
+_NONE: Final = np.zeros(0, dtype=np.intp)
+
+
 def _pairs(overlap: Table) -> tuple[Numbers, Numbers]:
     """Return the rows and columns that are paired so that the sum of overlaps is greatest."""
-    # Loaded with the first object: it takes a second that the start of recording does not have.
+    rows, columns = np.nonzero(overlap)
+    if len(set(rows.tolist())) == len(set(columns.tolist())) == len(rows):
+        return rows, columns
+    # Where nobody else is in question the choice is made; only the others need one that is best together.
+    alone = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
+    our, their = np.unique(rows[~alone]), np.unique(columns[~alone])
+    row, column = _best(overlap[our[:, None], their])
+    return np.concatenate((rows[alone], our[row])), np.concatenate((columns[alone], their[column]))
+
+
+def _best(overlap: Table) -> tuple[Numbers, Numbers]:
+    # Loaded with the first crowd: it takes a second that the start of recording does not have.
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(overlap, maximize=True)
