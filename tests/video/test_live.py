@@ -87,7 +87,10 @@ def test_a_lost_camera_cannot_be_joined_until_its_next_keyframe_and_a_new_header
     assert viewer.live.start(StreamRole.MAIN).taken_at_s == packets[4].time_s
     viewer.live.end("the camera closed the connection")
     with pytest.raises(Unavailable):
-        viewer.live.start(StreamRole.MAIN, keep=False)
+        viewer.live.start(StreamRole.MAIN)
+    old = viewer.live.start(StreamRole.MAIN, keep=False)
+    assert old.taken_at_s == packets[0].time_s
+    assert len(decode(old.init + b"".join(old.fragments))) == 1
     viewer.live.begin(info)
     assert viewer.sent == []
     viewer.live.begin(info._replace(width=640))

@@ -65,6 +65,7 @@ class LiveView:
         self._info: StreamInfo | None = None
         self._ring: list[VideoPacket] = []
         self._ring_bytes = 0
+        self._has_ended = False
         self._sequence = 0
         self._until_s: dict[StreamRole, float] = {}
 
@@ -74,6 +75,7 @@ class LiveView:
             is_new = info != self._info
             self._info = info
             self._ring = []
+            self._has_ended = False
             names = self._wanted()
         if is_new:
             for name in names:
@@ -93,19 +95,19 @@ class LiveView:
             self._on_fragment(self.camera_id, name, kind, data)
 
     def end(self, reason: str) -> None:
-        """Know that the stream has ended: there is nothing to join, and nothing old is shown as new."""
+        """Know that the stream has ended: there is nothing to join; its last keyframe stays for stills."""
         with self._lock:
-            self._ring = []
-            self._ring_bytes = 0
+            del self._ring[1:]
+            self._has_ended = True
 
     def start(self, name: StreamRole, *, keep: bool = True) -> LiveStart:
         """Return what a new viewer needs and keep fragments coming under `name` for LOOK_S.
 
-        keep: false only to look at what is there. Raises Unavailable after the end of the stream and
-        until a whole keyframe has come.
+        keep: false only to look at what is there, also at the last keyframe of a stream that has ended, with
+        its own time. Raises Unavailable until a whole keyframe has come, and to join what has ended.
         """
         with self._lock:
-            if self._info is None or not self._ring:
+            if self._info is None or not self._ring or (keep and self._has_ended):
                 raise Unavailable("this camera sends no picture now; try again when its state is live")
             if keep:
                 self._until_s[name] = self._clock.monotonic_s() + LOOK_S
