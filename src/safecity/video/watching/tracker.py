@@ -161,19 +161,17 @@ class Tracker:
         known = self._known
         margin = MARGIN * min(max(step_s / MARGIN_STEP_S, 1.0), MARGIN_TIMES)
         overlap = _overlap(known[:, _STATE], seen[:, _STATE], margin)
-        overlap[known[:, _GROUP, None] != seen[:, _GROUP]] = 0
         is_certain = seen[:, _SCORE] >= self._begin_score
-        overlap[overlap < np.where(is_certain, MIN_OVERLAP, MIN_OVERLAP_UNCERTAIN)] = 0
-        overlap[known[:, _HITS] < CONFIRM_HITS] *= NEW_WEIGHT
-        is_recent = known[:, _LAST_S] >= self._time_s - step_s - RECENT_S
+        enough = overlap >= np.where(is_certain, MIN_OVERLAP, MIN_OVERLAP_UNCERTAIN)
+        overlap *= enough & (known[:, _GROUP, None] == seen[:, _GROUP])
+        overlap *= np.where(known[:, _HITS, None] < CONFIRM_HITS, NEW_WEIGHT, 1.0)
+        is_recent = known[:, _LAST_S, None] >= self._time_s - step_s - RECENT_S
         rows: list[Numbers] = []
         columns: list[Numbers] = []
-        for ours, theirs in (
-            (is_recent, is_certain),
-            (~is_recent, is_certain),
-            (is_recent | True, ~is_certain),
-        ):
-            row, column = _pairs(overlap * (ours[:, None] & theirs))
+        for choice in (is_recent & is_certain, ~is_recent & is_certain, ~is_certain):
+            if not np.count_nonzero(choice):
+                continue
+            row, column = _pairs(overlap * choice)
             if len(row):
                 overlap[row] = 0
                 overlap[:, column] = 0
