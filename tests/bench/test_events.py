@@ -1,10 +1,13 @@
 """The event table compares fairly: one event for one truth, the right rule, way and time."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from safecity.bench.scenes import reference, variants
-from safecity.bench.scenes.clips import Truth, annotated
-from safecity.bench.scenes.score import Tally, compare
+from safecity.bench.scenes.clips import Clip, Picture, Truth, annotated
+from safecity.bench.scenes.score import Tally, compare, look
 from safecity.model.video_rule import LineCrossing, VideoEventKind, ZoneIntrusion
 from safecity.video.event import VideoEvent
 
@@ -52,6 +55,23 @@ def test_the_plain_meaning_of_a_crossing_and_an_entry() -> None:
     zone = ZoneIntrusion(name="z", polygon=((0.0, 0.6), (1.0, 0.6), (1.0, 1.0), (0.0, 1.0)))
     (entry,) = reference.entries(walk(0.5, down_and_up), zone)
     assert 3.8 <= entry.at_s <= 4.0
+
+
+def test_a_clip_is_watched_as_a_camera_is() -> None:
+    """A cap before the lens is told through encoder, decoder, gate and rules of the cameras."""
+    noise = np.random.default_rng(3)
+    view = np.kron(noise.integers(40, 200, (18, 32)), np.ones((10, 10)))[..., None]
+
+    def film() -> Iterator[tuple[float, Picture]]:
+        for n in range(60):
+            seen = view + noise.normal(0, 4, view.shape) if n < 30 else np.zeros_like(view)
+            yield n / 2, np.repeat(np.clip(seen, 0, 255), 3, axis=2).astype(np.uint8)
+
+    clip = Clip(name="capped", film="made", rules=(), truth=(), objects=False)
+    events, length_s = look(clip, variants.coded(film()), None)  # type: ignore[arg-type]
+    assert [event.kind for event in events] == [VideoEventKind.CAMERA_COVERED]
+    assert 15 + 7 <= events[0].time_s <= 26
+    assert length_s == 29.5
 
 
 def test_every_annotated_event_names_a_rule_of_its_clip() -> None:

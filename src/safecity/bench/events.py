@@ -1,9 +1,12 @@
 """Benchmark: precision and recall of every event type on named clips, real and synthetic ones apart."""
 
 import argparse
+import multiprocessing
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,37 +35,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="boxes of the pedestrian film, MOT Challenge form",
     )
     parser.add_argument("--only", default="", help="only clips whose name holds these letters")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="clips looked at side by side; the figures don't depend on it"
+    )
     parser.add_argument("--told", action="store_true", help="print each event and each truth, too")
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Return counts, precision and recall for each kind of event, on real and on synthetic clips."""
-    detector = Detector(threads=1)
+    clips = _clips(options.reference)
+    numbers = [n for n, clip in enumerate(clips) if _path(clip, options.data).exists()]
+    numbers = [n for n in numbers if options.only in clips[n].name]
     parts: dict[str, dict[VideoEventKind, Tally]] = {"real": {}, "synthetic": {}}
     film_s = {"real": 0.0, "synthetic": 0.0}
     failed: list[str] = []
-    looked = []
-    for clip in _clips(options):
-        path = film_path() if clip.film == PEOPLE else options.data / clip.film
-        if not path.exists() or options.only not in clip.name:
-            continue
+    for number, (events, length_s) in zip(numbers, _looked(options, numbers), strict=True):
+        clip = clips[number]
         part = "synthetic" if clip.change else "real"
-        started_s = time.monotonic()
-        events, length_s = _look(path, clip, detector)
-        tallies = compare(events, clip.truth)
+        film_s[part] += length_s
         if options.told:
             _tell(clip, events)
-        for kind, tally in tallies.items():
+        for kind, tally in compare(events, clip.truth).items():
             parts[part].setdefault(kind, Tally()).add(tally)
             if tally.right < max(tally.told, tally.true):
                 failed.append(
                     f"{clip.name}: {kind}, {tally.true} true, {tally.told} told, {tally.right} right"
                 )
-        film_s[part] += length_s
-        looked.append(clip.name)
-        print(f"{clip.name}: {length_s:.0f} s in {time.monotonic() - started_s:.0f} s", file=sys.stderr)
     return {
-        "clips": len(looked),
+        "clips": len(numbers),
         **{f"{part}_film_s": round(seconds) for part, seconds in film_s.items()},
         **{
             part: {kind.value: tallies[kind].figures() for kind in VideoEventKind if kind in tallies}
@@ -72,16 +72,40 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _look(path: Path, clip: Clip, detector: Detector) -> tuple[list[VideoEvent], float]:
+def _looked(options: argparse.Namespace, numbers: list[int]) -> Iterator[tuple[list[VideoEvent], float]]:
+    """Yield the events and the length of each clip, in order."""
+    paths = [(options.data, options.reference)] * len(numbers)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
+        yield from pool.map(_look, paths, numbers)
+
+
+@cache
+def _detector() -> Detector:
+    """Return this process's detector."""
+    return Detector(threads=1)
+
+
+def _look(paths: tuple[Path, Path], number: int) -> tuple[list[VideoEvent], float]:
     """Return the events of a clip and its length: of the film as it is, or of its changed pictures."""
+    data, reference = paths
+    clip = _clips(reference)[number]
+    path, started_s = _path(clip, data), time.monotonic()
     if clip.change is not None:
-        return look(clip, coded(clip.change(pictures(path, clip))), detector)
-    with Film(path) as film:
-        return look(clip, film.packets(), detector)
+        events, length_s = look(clip, coded(clip.change(pictures(path, clip))), _detector())
+    else:
+        with Film(path) as film:
+            events, length_s = look(clip, film.packets(), _detector())
+    print(f"{clip.name}: {length_s:.0f} s in {time.monotonic() - started_s:.0f} s", file=sys.stderr)
+    return events, length_s
 
 
-def _clips(options: argparse.Namespace) -> list[Clip]:
-    people = [pedestrians(options.reference, PEOPLE)] if options.reference.exists() else []
+def _path(clip: Clip, data: Path) -> Path:
+    return film_path() if clip.film == PEOPLE else data / clip.film
+
+
+def _clips(reference: Path) -> list[Clip]:
+    people = [pedestrians(reference, PEOPLE)] if reference.exists() else []
     return [*people, *annotated(), *synthetic()]
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import av
 
@@ -36,7 +36,8 @@ class PictureDecoder:
         self._context.extradata = info.record
         if info.codec not in CODECS:
             # A film's codec may not say its size in the packets.
-            self._context.width, self._context.height = info.width, info.height
+            sized: Any = cast("Any", self._context)
+            sized.width, sized.height = info.width, info.height
         # Threads would hold pictures back and memory too; the shard has many streams to spread over cores.
         self._context.thread_count = 1
 
