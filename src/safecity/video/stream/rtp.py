@@ -91,6 +91,11 @@ class Depacketizer:
         self._marker_lies = False
         self._report: tuple[float, int] | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether nothing of a next picture has come."""
+        return self._unit is None and not self._nals
+
     def take(self, view: memoryview, begin: int, end: int) -> int:
         """Take the whole frames in `view[begin:end]`; return where what is not one begins.
 

@@ -23,6 +23,8 @@ from safecity.video.stream.source import Description, LostError, Part, RawPacket
 BUFFER_BYTES: Final = 2 * FRAME_LIMIT_BYTES
 SESSION_S: Final = 60.0
 """How long a session lives without a request when the camera doesn't say (RFC 2326, section 12.37)."""
+NEVER_WHOLE: Final = 10
+"""A picture of which something has come may take so many times longer: this machine may be held up itself."""
 STOPPED: Final = "the camera stopped sending"
 SILENT: Final = "nothing answers at the camera's address in time"
 
@@ -129,7 +131,9 @@ class DirectSource:
                 picture_s = now_s
                 pictures, depacketizer.done = depacketizer.done, []
                 yield from pictures
-            elif now_s - picture_s > self._timeout_s:
+            elif now_s - picture_s > (
+                self._timeout_s if depacketizer.is_empty else NEVER_WHOLE * self._timeout_s
+            ):
                 raise LostError(STOPPED)
             if depacketizer.said_goodbye:
                 raise LostError(CLOSED)
