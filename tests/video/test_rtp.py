@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safecity.video.stream.rtp import SLACK_BYTES, Depacketizer
+from safecity.video.stream.rtp import PICTURE_LIMIT, SLACK_BYTES, UNIT_LIMIT_BYTES, Depacketizer
 from safecity.video.stream.sdp import video_track
 
 KEY = b"\x65\x80" + bytes(range(1, 200)) * 5
@@ -123,6 +123,23 @@ SDP = (
     "m=video 0 RTP/AVP 96\r\na=rtpmap:96 {0}\r\n"
     "a=fmtp:96 packetization-mode={1};sprop-parameter-sets=Z0IAHqo=,aM48gA==\r\na=control:trackID=1\r\n"
 )
+
+
+def test_fragments_without_an_end_are_given_up():
+    depacketizer = Depacketizer("h264", 0)
+    middle = b"\x7c\x05" + bytes(60_000)
+    frames = [rtp(0, 0, b"\x7c\x85" + bytes(1000))]
+    frames += [rtp(number, 0, middle) for number in range(1, UNIT_LIMIT_BYTES // 60_000 + 10)]
+    for frame in frames:
+        assert depacketizer.take(memoryview(frame + bytes(SLACK_BYTES)), 0, len(frame)) == len(frame)
+    assert depacketizer._unit is None
+
+
+def test_a_picture_without_an_end_is_handed_on_as_damaged():
+    slices = [rtp(number, 0, SECOND_SLICE) for number in range(PICTURE_LIMIT + 10)]
+    pictures = read(b"".join(slices))
+    assert len(pictures) == 1
+    assert pictures[0].is_damaged
 
 
 def test_a_description_tells_codec_sets_and_where_to_go():

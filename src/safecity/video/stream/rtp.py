@@ -15,6 +15,9 @@ FRAME_LIMIT_BYTES: Final = 4 + 0xFFFF
 """The largest interleaved frame: `$`, channel, 16 bits of length."""
 UNIT_LIMIT_BYTES: Final = 16 * 1024 * 1024
 """A NAL unit that grows beyond belongs to no picture."""
+PICTURE_LIMIT: Final = 1024
+"""NAL units of one picture at most; level 6.2 allows 600 slices (ITU-T H.265, table A.8)."""
+PICTURE_LIMIT_BYTES: Final = 2 * UNIT_LIMIT_BYTES
 WAITING_LIMIT: Final = 256
 """NAL units that may wait for the picture they belong to."""
 STEPS: Final = 8
@@ -79,6 +82,7 @@ class Depacketizer:
         self._is_h264 = codec == "h264"
         self._channel = channel
         self._nals: list[bytes] = []
+        self._held_bytes = 0
         self._unit: bytearray | None = None
         self._expected: int | None = None
         self._stamp: int | None = None
@@ -128,6 +132,9 @@ class Depacketizer:
             elif track == channel + 1:
                 self._take_rtcp(view[begin + 4 : after])
             begin = after
+        if self._unit is not None and len(self._unit) > UNIT_LIMIT_BYTES:
+            # Fragments without an end: only asked here, once for each look at the connection.
+            self._is_damaged, self._unit = True, None
         return begin
 
     def _take_rtp(self, packet: memoryview) -> None:
@@ -211,6 +218,10 @@ class Depacketizer:
             self._marker_lies = True
         self._has_picture |= is_picture
         self._nals.append(nal)
+        self._held_bytes += len(nal)
+        if len(self._nals) > PICTURE_LIMIT or self._held_bytes > PICTURE_LIMIT_BYTES:
+            self._is_damaged = True
+            self._finish()
 
     def _is_first_slice(self, nal: bytes) -> bool:
         """Return whether a slice is the first: first_mb_in_slice 0, first_slice_segment_in_pic_flag."""
@@ -222,6 +233,7 @@ class Depacketizer:
 
     def _finish(self) -> None:
         """Hand the picture on, with all that came before it; without a picture it waits for one."""
+        self._held_bytes = 0
         if not self._has_picture:
             del self._nals[:-WAITING_LIMIT]
             return
