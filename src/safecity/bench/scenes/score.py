@@ -54,8 +54,6 @@ def look(clip: Clip, packets: Iterable[Coded], detector: Finder) -> tuple[list[V
     analysis = FilmAnalysis(clip.name, setup, detector if clip.objects else _Nothing())
     length_s = 0.0
     for info, packet in packets:
-        if packet.time_s > clip.until_s:
-            break
         length_s = packet.time_s
         analysis.see((info, packet))
     return analysis.events, length_s
