@@ -91,7 +91,7 @@ def heard(data: Path | bytes) -> tuple[int, float, float]:
     source = str(data) if isinstance(data, Path) else io.BytesIO(data)
     with av.open(source) as container:
         times = [frame.time for frame in container.decode(audio=0)]
-    return len(times), times[0], times[-1]
+    return len(times), *((times[0], times[-1]) if times else (0.0, 0.0))
 
 
 @pytest.mark.parametrize(("allowed", "asked"), [(False, True), (True, False)])
@@ -154,13 +154,15 @@ async def test_sound_that_is_switched_off_ends_at_once_and_every_file_keeps_its_
     for entry in entries:
         with av.open(str(folder / entry.path)) as container:
             assert bool(container.streams.audio) is entry.has_sound
-    sounding = [heard(folder / entry.path) for entry in entries if entry.has_sound]
+    pieces = [(entry, heard(folder / entry.path)) for entry in entries if entry.has_sound]
+    # A stream that has just begun, or is cut off, may leave a file before its first piece.
+    assert all(count for _, (count, _, _) in pieces[1:-1])
+    entries = [entry for entry, (count, _, _) in pieces if count]
+    sounding = [sound for _, sound in pieces if sound[0]]
     # Not one piece is missing between two files that follow each other, or counted twice.
-    ends = [
-        entry.start.timestamp() + last_s for entry, (_, _, last_s) in zip(entries, sounding, strict=False)
-    ]
+    ends = [entry.start.timestamp() + last_s for entry, (_, _, last_s) in zip(entries, sounding, strict=True)]
     starts = [
-        entry.start.timestamp() + first_s for entry, (_, first_s, _) in zip(entries, sounding, strict=False)
+        entry.start.timestamp() + first_s for entry, (_, first_s, _) in zip(entries, sounding, strict=True)
     ]
     unit_s = UNIT_TICKS / TICKS_PER_S
     steps = [start - end for end, start in zip(ends[1:-1], starts[2:], strict=True)]
